@@ -1,0 +1,1 @@
+"""The golden model: bit-true stochastic arithmetic, its bounds, and the manifest."""

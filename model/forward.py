@@ -1,0 +1,288 @@
+"""Forward passes: real, quantised, quantised and re-encoded, and bit-true.
+
+Each pass gives the weighted sums of every layer, in units of the scaled weights. Their differences
+split the error of the hardware into its causes (`split_error`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.counting import LayerCounter
+from model.manifest import Manifest
+from model.network import Network
+
+
+@dataclass(frozen=True)
+class IntegerWeights:
+    """The weights and biases that the hardware holds.
+
+    Attributes
+    ----------
+    weights : tuple of numpy.ndarray
+        For each layer, shape (outputs, fan_in), int32, from ``-2**K`` to ``2**K``.
+    biases : tuple of numpy.ndarray
+        For each layer, shape (outputs,), int64, in counts.
+    """
+
+    weights: tuple[NDArray[np.int32], ...]
+    biases: tuple[NDArray[np.int64], ...]
+
+
+def float_forward(network: Network, features: NDArray[np.integer]) -> list[NDArray[np.float64]]:
+    """Return the weighted sums of every layer with unquantised weights and exact clip to [0, 1].
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    features : numpy.ndarray
+        Shape (vectors, fan_in), signed magnitudes.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        For each layer, shape (vectors, outputs).
+    """
+    activation = features / (1 << network.description.operand_bits)
+    sums = []
+    for layer, weight, bias in zip(
+        network.description.layers, network.weights, network.biases, strict=True
+    ):
+        sums.append(activation @ weight.T + bias)
+        activation = np.clip(sums[-1] * 2.0**layer.scale_exponent, 0, 1)
+    return sums
+
+
+def quantised_forward(
+    manifest: Manifest,
+    parameters: IntegerWeights,
+    features: NDArray[np.integer],
+    *,
+    reencode: bool = False,
+) -> list[NDArray[np.float64]]:
+    """Return the weighted sums of every layer with quantised operands and real arithmetic.
+
+    Activations clip to what an operand can hold, [0, 1 - 2**-K].
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The design.
+    parameters : IntegerWeights
+        Its weights.
+    features : numpy.ndarray
+        Shape (vectors, fan_in), signed magnitudes.
+    reencode : bool
+        Whether activations are also rounded to K bits, as at re-encoding.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        For each layer, shape (vectors, outputs).
+    """
+    levels = 1 << manifest.operand_width
+    activation = features / levels
+    sums = []
+    for layer, weight, bias in zip(
+        manifest.layers, parameters.weights, parameters.biases, strict=True
+    ):
+        sums.append(activation @ (weight / levels).T + bias / layer.bitstream_length)
+        activation = np.clip(sums[-1] * 2.0**layer.scale_exponent, 0, 1 - 1 / levels)
+        if reencode:
+            activation = np.floor(activation * levels + 0.5) / levels
+    return sums
+
+
+class GoldenNetwork:
+    """The bit-true network: exact hardware counts of every layer.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The design.
+    parameters : IntegerWeights
+        Its weights.
+    """
+
+    def __init__(self, manifest: Manifest, parameters: IntegerWeights) -> None:
+        self._manifest = manifest
+        self._counters = [
+            LayerCounter(layer, weight, bias, manifest.operand_width)
+            for layer, weight, bias in zip(
+                manifest.layers, parameters.weights, parameters.biases, strict=True
+            )
+        ]
+
+    def counts(self, features: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+        """Return the signed counts of every layer.
+
+        Parameters
+        ----------
+        features : numpy.ndarray
+            Shape (vectors, fan_in), signed magnitudes.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            For each layer, shape (vectors, outputs), int64.
+        """
+        counts = []
+        inputs: NDArray[np.integer] = features
+        for layer, counter in zip(self._manifest.layers, self._counters, strict=True):
+            counts.append(counter.counts(inputs))
+            inputs = reencode_counts(
+                counts[-1],
+                layer.bitstream_length,
+                self._manifest.operand_width,
+                layer.scale_exponent,
+            )
+        return counts
+
+
+def reencode_counts(
+    counts: NDArray[np.int64], length: int, operand_width: int, scale_exponent: int
+) -> NDArray[np.int64]:
+    """Re-encode signed counts as the next layer's magnitudes.
+
+    ``clamp(floor(S 2**(K + e) / L + 1/2), 0, 2**K - 1)`` in integers.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray
+        Any shape.
+    length : int
+        Bitstream length L of the layer that counted.
+    operand_width : int
+        Operand width K in bits.
+    scale_exponent : int
+        The layer's power-of-two scale e.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same shape, int64.
+    """
+    exponent = operand_width + scale_exponent
+    doubled = counts * 2 << max(exponent, 0)
+    divisor = 2 * length << max(-exponent, 0)
+    magnitudes: NDArray[np.int64] = np.clip(
+        (doubled + divisor // 2) // divisor, 0, (1 << operand_width) - 1
+    )
+    return magnitudes
+
+
+def layer_errors(
+    manifest: Manifest,
+    parameters: IntegerWeights,
+    features: NDArray[np.integer],
+    counts: Sequence[NDArray[np.int64]],
+) -> list[NDArray[np.float64]]:
+    """Return each layer's own error.
+
+    Its estimate minus real arithmetic of its quantised operands on the inputs that it really saw.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The design.
+    parameters : IntegerWeights
+        Its weights.
+    features : numpy.ndarray
+        Shape (vectors, fan_in), signed magnitudes.
+    counts : sequence of numpy.ndarray
+        For each layer, shape (vectors, outputs): counts, golden or measured. Inputs of later layers
+        are re-encoded from these same counts.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        For each layer, shape (vectors, outputs), in units of the weighted sum. Exact: numerators
+        are integers below 2**53.
+    """
+    errors = []
+    inputs = features.astype(np.int64)
+    for layer, weight, bias, count in zip(
+        manifest.layers, parameters.weights, parameters.biases, counts, strict=True
+    ):
+        scale = 1 << (2 * manifest.operand_width)
+        exact = inputs @ weight.astype(np.int64).T * layer.bitstream_length
+        numerator = (count - bias) * scale - exact
+        errors.append(numerator / (layer.bitstream_length * scale))
+        inputs = reencode_counts(
+            count, layer.bitstream_length, manifest.operand_width, layer.scale_exponent
+        )
+    return errors
+
+
+@dataclass(frozen=True)
+class ErrorParts:
+    """The output error of the hardware against the real-number network, by cause.
+
+    The parts add up to the total.
+
+    Attributes
+    ----------
+    quantisation, reencoding, stochastic : numpy.ndarray
+        Shape (vectors, outputs), in units of the last layer's weighted sum.
+    """
+
+    quantisation: NDArray[np.float64]
+    reencoding: NDArray[np.float64]
+    stochastic: NDArray[np.float64]
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """The sum of the parts."""
+        return self.quantisation + self.reencoding + self.stochastic
+
+
+def split_error(
+    network: Network,
+    manifest: Manifest,
+    parameters: IntegerWeights,
+    features: NDArray[np.integer],
+    output_counts: NDArray[np.int64],
+) -> ErrorParts:
+    """Split the output error into quantisation, re-encoding and stochastic parts.
+
+    Parameters
+    ----------
+    network : Network
+        The real-number network.
+    manifest : Manifest
+        The design made of it.
+    parameters : IntegerWeights
+        The design's weights.
+    features : numpy.ndarray
+        Shape (vectors, fan_in), signed magnitudes.
+    output_counts : numpy.ndarray
+        Shape (vectors, outputs): counts of the last layer.
+
+    Returns
+    -------
+    ErrorParts
+        The parts.
+    """
+    real = float_forward(network, features)[-1]
+    quantised = quantised_forward(manifest, parameters, features)[-1]
+    rounded = quantised_forward(manifest, parameters, features, reencode=True)[-1]
+    estimate = output_counts / manifest.layers[-1].bitstream_length
+    return ErrorParts(quantised - real, rounded - quantised, estimate - rounded)
+
+
+def accuracy(sums: NDArray[np.floating | np.integer], labels: NDArray[np.int64]) -> float:
+    """Return the share of vectors whose first largest output is the label.
+
+    Parameters
+    ----------
+    sums : numpy.ndarray
+        Shape (vectors, outputs).
+    labels : numpy.ndarray
+        Shape (vectors,).
+    """
+    return float((sums.argmax(axis=1) == labels).mean())

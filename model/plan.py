@@ -1,0 +1,425 @@
+"""From a trained network to a design: quantise, choose sources, certify, and write it all into a
+manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.bounds import propagate, simultaneous_radius
+from model.certificate import LayerCertificate, certify_layer
+from model.counting import lane_tables
+from model.errors import InputError, ManifestError
+from model.files import npz_bytes, read_npz, write_bytes_atomically
+from model.forward import IntegerWeights
+from model.lfsr import advance, maximal_taps
+from model.manifest import (
+    Certificate,
+    CounterSource,
+    DataFile,
+    HoeffdingBound,
+    Layer,
+    LfsrSource,
+    Manifest,
+    QuantisationTerms,
+    Source,
+    save_manifest,
+)
+from model.network import Network
+from model.quantise import quantise_biases, quantise_weights
+from model.sequences import counter_sequence
+from model.xor_constants import CertificateScan
+
+SourceKind = Literal["counter", "counter-lane", "lfsr", "lfsr-lane"]
+
+# The output stream carries 32-bit counts.
+MAX_ACCUMULATOR_WIDTH = 32
+WEIGHTS_FILE = "weights.npz"
+TEST_DATA_FILE = "test.npz"
+_LFSR_WIDTH = 16
+
+
+@dataclass(frozen=True)
+class Design:
+    """A manifest with the arrays that its files hold.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        The manifest.
+    parameters : IntegerWeights
+        What the weight file holds.
+    features : numpy.ndarray
+        Shape (vectors, fan_in of the first layer), int16: test features.
+    labels : numpy.ndarray
+        Shape (vectors,), int64: test labels.
+    """
+
+    manifest: Manifest
+    parameters: IntegerWeights
+    features: NDArray[np.int16]
+    labels: NDArray[np.int64]
+
+    def certificate(self, layer_index: int) -> LayerCertificate:
+        """Compute the certificate of every neuron of a layer anew, with all witnesses."""
+        return certificate_of(
+            self.manifest.layers[layer_index],
+            self.parameters.weights[layer_index],
+            self.manifest.operand_width,
+        )
+
+
+def plan_design(
+    network: Network,
+    lengths: Sequence[int] | None = None,
+    source: SourceKind = "counter",
+    seed: int = 1,
+) -> Design:
+    """Plan a design of a network.
+
+    Parameters
+    ----------
+    network : Network
+        The trained network.
+    lengths : sequence of int, optional
+        Bitstream length of each layer; a single one serves all. Default: what the network's
+        description says.
+    source : {'counter', 'counter-lane', 'lfsr', 'lfsr-lane'}
+        Counter pair with one XOR constant a layer or a lane; leap-ahead LFSR pair shared by the
+        layer, or one pair a lane.
+    seed : int
+        From which the seeds of LFSRs are drawn.
+
+    Returns
+    -------
+    Design
+        The design; the same arguments give the same manifest, byte for byte.
+
+    Raises
+    ------
+    InputError
+        If a length does not fit the source or the accumulator.
+    """
+    description = network.description
+    chosen = _lengths(network, lengths)
+    operand_width = description.operand_bits
+    weights = tuple(quantise_weights(weight, operand_width) for weight in network.weights)
+    generator = np.random.default_rng(seed)
+    biases = []
+    layers: list[Layer] = []
+    certificates = []
+    for index, (part, weight, length) in enumerate(
+        zip(description.layers, weights, chosen, strict=True)
+    ):
+        # A counter's length is checked before anything is computed with it.
+        if source in ("counter", "counter-lane"):
+            try:
+                counter_sequence(length, operand_width, reverse=False)
+            except InputError as error:
+                raise InputError(error.what, f"layer {part.name}", error.what_to_do) from None
+        elif length < 2:
+            raise InputError(
+                f"bitstream length {length}", f"layer {part.name}", "use a length of 2 or more"
+            )
+        bias = quantise_biases(network.biases[index], length)
+        biases.append(bias)
+        accumulator = _accumulator_width(part.name, part.accumulator_width, weight, bias, length)
+        input_signed = index == 0 and bool((network.features < 0).any())
+        x_source, w_source = _choose_sources(
+            source, weight, length, operand_width, input_signed=input_signed, generator=generator
+        )
+        draft = Layer(
+            name=part.name,
+            fan_in=weight.shape[1],
+            outputs=weight.shape[0],
+            bitstream_length=length,
+            input_signed=input_signed,
+            activation=part.activation,
+            scale_exponent=part.scale_exponent,
+            accumulator_width=accumulator,
+            x_source=x_source,
+            w_source=w_source,
+            certificate=Certificate(
+                value=0, numerator=0, denominator=1, output=0, sign=1, witness=[0] * weight.shape[1]
+            ),
+            hoeffding=_hoeffding(
+                source, weight, length, description.confidence, len(network.features)
+            ),
+            quantisation=QuantisationTerms(
+                weight=0.5 / (1 << operand_width),
+                bias=0.5 / length,
+                reencoding=0.5 / (1 << operand_width) if part.activation == "clip" else 0.0,
+            ),
+            propagated_bound=0,
+        )
+        certificate = certificate_of(draft, weight, operand_width)
+        certificates.append(certificate)
+        layers.append(draft.model_copy(update={"certificate": _certificate_record(certificate)}))
+    bounds = propagate(
+        [np.abs(weight) / (1 << operand_width) for weight in weights],
+        [part.numerators.max(axis=0) / part.denominator for part in certificates],
+        [layer.scale_exponent for layer in layers],
+        0.5 / (1 << operand_width),
+    )
+    layers = [
+        layer.model_copy(update={"propagated_bound": float(bound.max())})
+        for layer, bound in zip(layers, bounds, strict=True)
+    ]
+    parameters = IntegerWeights(weights, tuple(biases))
+    manifest = Manifest(
+        network=description.name,
+        operand_width=operand_width,
+        confidence=description.confidence,
+        vectors=len(network.features),
+        features_per_beat=description.features_per_beat,
+        weights=_data_file(WEIGHTS_FILE, _weight_arrays(parameters)),
+        test_data=_data_file(
+            TEST_DATA_FILE, {"features": network.features, "labels": network.labels}
+        ),
+        layers=layers,
+        end_to_end_bound=layers[-1].propagated_bound,
+    )
+    return Design(manifest, parameters, network.features, network.labels)
+
+
+def certificate_of(
+    layer: Layer, weights: NDArray[np.integer], operand_width: int
+) -> LayerCertificate:
+    """Compute a layer's certificate from its sources and weights.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer.
+    weights : numpy.ndarray
+        Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
+    operand_width : int
+        Operand width K in bits.
+    """
+    tables, lane_table = lane_tables(layer, operand_width)
+    return certify_layer(
+        tables,
+        lane_table,
+        weights,
+        layer.bitstream_length,
+        operand_width,
+        input_signed=layer.input_signed,
+    )
+
+
+def save_design(design: Design, folder: Path) -> Path:
+    """Write a design's files and, last, its manifest.
+
+    Parameters
+    ----------
+    design : Design
+        What to write.
+    folder : pathlib.Path
+        Created where it does not exist.
+
+    Returns
+    -------
+    pathlib.Path
+        The manifest's path.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes_atomically(folder / WEIGHTS_FILE, npz_bytes(_weight_arrays(design.parameters)))
+    write_bytes_atomically(
+        folder / TEST_DATA_FILE,
+        npz_bytes({"features": design.features, "labels": design.labels}),
+    )
+    return save_manifest(design.manifest, folder)
+
+
+def load_design(manifest: Manifest, folder: Path) -> Design:
+    """Read the arrays of a manifest that `model.manifest.load_manifest` has checked.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest.
+    folder : pathlib.Path
+        Its folder.
+
+    Raises
+    ------
+    ManifestError
+        If an array is missing or does not have the shape that the manifest says.
+    """
+    again = "run the plan step again (make)"
+    names = {}
+    for index, layer in enumerate(manifest.layers):
+        names[f"layer_{index}_weights"] = f"weights of layer {layer.name}"
+        names[f"layer_{index}_biases"] = f"biases of layer {layer.name}"
+    path = folder / manifest.weights.file
+    arrays = read_npz(path, names, ManifestError, again)
+    weights, biases = [], []
+    for index, layer in enumerate(manifest.layers):
+        weight, bias = arrays[f"layer_{index}_weights"], arrays[f"layer_{index}_biases"]
+        if weight.shape != (layer.outputs, layer.fan_in) or bias.shape != (layer.outputs,):
+            raise ManifestError(
+                f"weights of layer {layer.name} have shape {weight.shape}", str(path), again
+            )
+        weights.append(weight)
+        biases.append(bias)
+    test = read_npz(
+        folder / manifest.test_data.file,
+        {"features": "test features", "labels": "test labels"},
+        ManifestError,
+        again,
+    )
+    return Design(
+        manifest, IntegerWeights(tuple(weights), tuple(biases)), test["features"], test["labels"]
+    )
+
+
+def _lengths(network: Network, lengths: Sequence[int] | None) -> list[int]:
+    """Return one length for each layer."""
+    layers = network.description.layers
+    if lengths is None:
+        return [layer.bitstream_length for layer in layers]
+    if len(lengths) == 1:
+        return list(lengths) * len(layers)
+    if len(lengths) != len(layers):
+        raise InputError(
+            f"{len(lengths)} bitstream lengths for {len(layers)} layers",
+            "LENGTH",
+            "give one length, or one for each layer, separated by commas",
+        )
+    return list(lengths)
+
+
+def _accumulator_width(
+    name: str,
+    wanted: int | None,
+    weights: NDArray[np.int32],
+    biases: NDArray[np.int64],
+    length: int,
+) -> int:
+    """Return the accumulator width of a layer, or refuse a length that overflows it."""
+    # The hardware counts product XOR sign and corrects by the number of negative lanes, so any
+    # partial sum stays within bias +- fan_in * L.
+    largest = int(np.abs(biases).max()) + weights.shape[1] * length
+    needed = largest.bit_length() + 1
+    available = MAX_ACCUMULATOR_WIDTH if wanted is None else wanted
+    if needed > available:
+        raise InputError(
+            f"bitstream length {length} needs an accumulator of {needed} bits,"
+            f" there are {available}",
+            f"layer {name}",
+            "use a shorter bitstream" + ("" if wanted is None else " or a wider accumulator"),
+        )
+    return needed if wanted is None else wanted
+
+
+def _choose_sources(
+    kind: SourceKind,
+    weights: NDArray[np.int32],
+    length: int,
+    operand_width: int,
+    *,
+    input_signed: bool,
+    generator: np.random.Generator,
+) -> tuple[Source, Source]:
+    """Choose the x and the w source of a layer."""
+    fan_in = weights.shape[1]
+    if kind in ("counter", "counter-lane"):
+        scan = CertificateScan(weights, length, operand_width, input_signed=input_signed)
+        lane = kind == "counter-lane"
+        width = length.bit_length() - 1
+        return (
+            CounterSource(reversed=False, width=width, sharing="layer", xor_constants=[0]),
+            CounterSource(
+                reversed=True,
+                width=width,
+                sharing="lane" if lane else "layer",
+                xor_constants=scan.best_per_lane() if lane else [scan.best_shared()],
+            ),
+        )
+    lanes = fan_in if kind == "lfsr-lane" else 1
+    width = max(_LFSR_WIDTH, operand_width)
+    taps = maximal_taps(width)
+    # All registers run through one cycle of states: places far apart in it keep their windows apart
+    # where they fit.
+    period = (1 << width) - 1
+    first = int(generator.integers(1, period + 1))
+    seeds = [
+        advance(first, place * period // (2 * lanes), width, taps) for place in range(2 * lanes)
+    ]
+    x_source, w_source = (
+        LfsrSource(
+            width=width,
+            taps=list(taps),
+            step=width,
+            sharing="lane" if kind == "lfsr-lane" else "layer",
+            seeds=part,
+            xor_constants=[0],
+        )
+        for part in (seeds[0::2], seeds[1::2])
+    )
+    return x_source, w_source
+
+
+def _hoeffding(
+    kind: SourceKind, weights: NDArray[np.int32], length: int, confidence: float, vectors: int
+) -> HoeffdingBound:
+    """Return the simultaneous Hoeffding radius of a layer and what makes it sound."""
+    outputs, fan_in = weights.shape
+    # One range of 1 a lane: g_i = 1 in the unnormalised weighted sum.
+    norm2 = kind == "lfsr-lane"
+    norm = float(np.sqrt(fan_in)) if norm2 else float(fan_in)
+    family = outputs * vectors
+    fixed = "fixed sources: sound because the exact certificate is not above the radius"
+    random = "independent, and independent from cycle to cycle (random seeds, leap-ahead stepping)"
+    assumptions = {
+        "counter": fixed,
+        "counter-lane": fixed,
+        "lfsr": f"one x source and one w source for the layer, {random}",
+        "lfsr-lane": f"an x source and a w source for each lane, all {random}",
+    }
+    return HoeffdingBound(
+        theorem="Hoeffding 1963, theorem 2, two-sided, union bound over the family",
+        norm="norm2" if norm2 else "norm1",
+        norm_value=norm,
+        confidence=confidence,
+        family_size=family,
+        radius=simultaneous_radius(length, norm, confidence, family),
+        assumption=assumptions[kind],
+    )
+
+
+def _certificate_record(certificate: LayerCertificate) -> Certificate:
+    """Return the part of a certificate that the manifest holds."""
+    direction, output = certificate.worst
+    return Certificate(
+        value=float(certificate.bound),
+        numerator=certificate.bound.numerator,
+        denominator=certificate.bound.denominator,
+        output=output,
+        sign=1 if direction == 0 else -1,
+        witness=[int(x) for x in certificate.witnesses[direction, output]],
+    )
+
+
+def _weight_arrays(parameters: IntegerWeights) -> dict[str, NDArray[np.integer]]:
+    """Return the arrays of the weight file."""
+    arrays: dict[str, NDArray[np.integer]] = {}
+    for index, (weight, bias) in enumerate(zip(parameters.weights, parameters.biases, strict=True)):
+        arrays[f"layer_{index}_weights"] = weight
+        arrays[f"layer_{index}_biases"] = bias
+    return arrays
+
+
+def _data_file(name: str, arrays: dict[str, NDArray[np.integer]]) -> DataFile:
+    """Return a data file's record for the manifest."""
+    return DataFile(
+        file=name,
+        sha256=hashlib.sha256(npz_bytes(arrays)).hexdigest(),
+        arrays={key: f"{array.dtype} {list(array.shape)}" for key, array in arrays.items()},
+    )

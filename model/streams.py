@@ -1,0 +1,151 @@
+"""The slow golden model: explicit bitstreams, cycle by cycle, obviously right.
+
+Nothing here uses `model.sequences` or `model.counting`: sources are state machines that step like
+the hardware, bits are compared one by one, and every internal bit of every cycle can be read. It is
+the reference that the fast model is held against, and what a probe of the RTL's inside is compared
+with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.lfsr import shift
+from model.manifest import CounterSource, Layer, LfsrSource
+
+
+@dataclass(frozen=True)
+class LayerStreams:
+    """Every internal bit of one layer while it works on one vector.
+
+    Attributes
+    ----------
+    x_bits : numpy.ndarray
+        Shape (L, fan_in), bool: the input streams.
+    w_bits : numpy.ndarray
+        Shape (L, outputs, fan_in), bool: the weight streams.
+    products : numpy.ndarray
+        Shape (L, outputs, fan_in), int8: -1, 0 or +1.
+    increments : numpy.ndarray
+        Shape (L, outputs), int64: what the parallel counter adds in each cycle.
+    counts : numpy.ndarray
+        Shape (outputs,), int64: the signed count after the last cycle, bias included.
+    """
+
+    x_bits: NDArray[np.bool_]
+    w_bits: NDArray[np.bool_]
+    products: NDArray[np.int8]
+    increments: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+def source_words(
+    source: CounterSource | LfsrSource, length: int, operand_width: int, lanes: int
+) -> Iterator[list[int]]:
+    """Yield, cycle by cycle, the word that each lane's comparator sees.
+
+    Parameters
+    ----------
+    source : CounterSource or LfsrSource
+        The source.
+    length : int
+        Number of cycles.
+    operand_width : int
+        Word width K in bits.
+    lanes : int
+        Number of lanes.
+    """
+    constants = source.xor_constants * (lanes if len(source.xor_constants) == 1 else 1)
+    if isinstance(source, CounterSource):
+        for cycle in range(length):
+            digits = format(cycle, f"0{source.width}b")
+            if source.reversed:
+                digits = digits[::-1]
+            word = int(digits.ljust(operand_width, "0")[:operand_width], 2)
+            yield [word ^ constant for constant in constants]
+        return
+    states = list(source.seeds) * (lanes if len(source.seeds) == 1 else 1)
+    for _ in range(length):
+        yield [
+            state >> (source.width - operand_width) ^ constant
+            for state, constant in zip(states, constants, strict=True)
+        ]
+        for _ in range(source.step):
+            states = [shift(state, source.width, source.taps) for state in states]
+
+
+def evaluate_layer(
+    layer: Layer,
+    weights: NDArray[np.integer],
+    biases: NDArray[np.integer],
+    inputs: NDArray[np.integer],
+    operand_width: int,
+) -> LayerStreams:
+    """Run one vector through one layer, bit by bit.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer's part of the manifest.
+    weights : numpy.ndarray
+        Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
+    biases : numpy.ndarray
+        Shape (outputs,), integers in counts.
+    inputs : numpy.ndarray
+        Shape (fan_in,), signed magnitudes.
+    operand_width : int
+        Operand width K in bits.
+
+    Returns
+    -------
+    LayerStreams
+        Everything that happened.
+    """
+    length = layer.bitstream_length
+    x_bits = np.zeros((length, layer.fan_in), dtype=np.bool_)
+    w_bits = np.zeros((length, layer.outputs, layer.fan_in), dtype=np.bool_)
+    cycles = zip(
+        source_words(layer.x_source, length, operand_width, layer.fan_in),
+        source_words(layer.w_source, length, operand_width, layer.fan_in),
+        strict=True,
+    )
+    for cycle, (x_words, w_words) in enumerate(cycles):
+        x_bits[cycle] = np.asarray(x_words) < np.abs(inputs)
+        w_bits[cycle] = np.asarray(w_words)[None, :] < np.abs(weights)
+    negative = (inputs < 0)[None, :] ^ (weights < 0)
+    products = (x_bits[:, None, :] & w_bits).astype(np.int8)
+    products[:, negative] *= -1
+    increments = products.sum(axis=2, dtype=np.int64)
+    return LayerStreams(
+        x_bits, w_bits, products, increments, biases.astype(np.int64) + increments.sum(axis=0)
+    )
+
+
+def reencode(
+    counts: NDArray[np.int64], length: int, operand_width: int, scale_exponent: int
+) -> list[int]:
+    """Re-encode signed counts as the next layer's magnitudes, one exact integer division each.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray
+        Shape (outputs,).
+    length : int
+        Bitstream length of the layer that counted.
+    operand_width : int
+        Operand width K in bits.
+    scale_exponent : int
+        The layer's power-of-two scale.
+    """
+    numerator = 1 << max(operand_width + scale_exponent, 0)
+    denominator = length << max(-(operand_width + scale_exponent), 0)
+    top = (1 << operand_width) - 1
+    magnitudes = []
+    for count in counts.tolist():
+        nearest = (2 * count * numerator + denominator) // (2 * denominator)
+        magnitudes.append(min(max(nearest, 0), top))
+    return magnitudes

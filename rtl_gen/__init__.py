@@ -1,0 +1,1 @@
+"""From a manifest to Verilog: thin templates around the primitives of ``hdl/``."""

@@ -1,0 +1,1 @@
+"""The test bench: simulators, runner, benches, sign-off and the command line."""
