@@ -10,9 +10,9 @@
 `default_nettype none
 
 module sc_counter_source #(
-  parameter CounterWidth = 8,
-  parameter OperandWidth = 8,
-  parameter Reversed = 0,
+  parameter integer CounterWidth = 8,
+  parameter integer OperandWidth = 8,
+  parameter integer Reversed = 0,
   parameter [OperandWidth-1:0] XorConstant = 0
 ) (
   input  wire [CounterWidth-1:0] cycle_i,

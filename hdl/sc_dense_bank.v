@@ -23,18 +23,18 @@
 `default_nettype none
 
 module sc_dense_bank #(
-  parameter FanIn = 1,
-  parameter Neurons = 1,
-  parameter OperandWidth = 8,
-  parameter Length = 256,
-  parameter CountWidth = 1,
-  parameter AccWidth = 16,
-  parameter SharedSource = 1,
-  parameter InputSigned = 1,
+  parameter integer FanIn = 1,
+  parameter integer Neurons = 1,
+  parameter integer OperandWidth = 8,
+  parameter integer Length = 256,
+  parameter integer CountWidth = 1,
+  parameter integer AccWidth = 16,
+  parameter integer SharedSource = 1,
+  parameter integer InputSigned = 1,
   parameter [(OperandWidth+1)*FanIn*Neurons-1:0] WeightMagnitude = 0,
   parameter [FanIn*Neurons-1:0] WeightSign = 0,
   parameter [AccWidth*Neurons-1:0] Preload = 0,
-  parameter SourceLanes = (SharedSource != 0) ? 1 : FanIn  // derived
+  parameter integer SourceLanes = (SharedSource != 0) ? 1 : FanIn  // derived
 ) (
   input  wire                                clk_i,
   input  wire                                load_i,
@@ -59,7 +59,8 @@ module sc_dense_bank #(
     if (Length < 2) begin : gen_illegal_length
       Length_must_be_at_least_2 u_illegal ();
     end
-    if ((FanIn >> CountWidth) != 0 || (FanIn >> (CountWidth-1)) != 1) begin : gen_illegal_count_width
+    if ((FanIn >> CountWidth) != 0 || (FanIn >> (CountWidth-1)) != 1)
+    begin : gen_illegal_count_width
       CountWidth_must_be_the_bits_of_FanIn u_illegal ();
     end
     if (AccWidth <= CountWidth) begin : gen_illegal_acc_width
@@ -67,9 +68,9 @@ module sc_dense_bank #(
     end
   endgenerate
 
-  localparam N = Neurons;
-  localparam K = OperandWidth;
-  localparam Span = FanIn*N;
+  localparam integer N = Neurons;
+  localparam integer K = OperandWidth;
+  localparam integer Span = FanIn*N;
 
   wire [Span-1:0] weight_plane [0:K];
   wire [N-1:0]    weight_sign [0:FanIn-1];

@@ -11,9 +11,9 @@
 `default_nettype none
 
 module sc_layer_ctrl #(
-  parameter Length = 256,
-  parameter CycleWidth = 8,
-  parameter InputSigned = 1
+  parameter integer Length = 256,
+  parameter integer CycleWidth = 8,
+  parameter integer InputSigned = 1
 ) (
   input  wire                  clk_i,
   input  wire                  rst_ni,

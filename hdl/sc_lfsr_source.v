@@ -10,9 +10,9 @@
 `default_nettype none
 
 module sc_lfsr_source #(
-  parameter Width = 16,
-  parameter OperandWidth = 8,
-  parameter Step = 16,
+  parameter integer Width = 16,
+  parameter integer OperandWidth = 8,
+  parameter integer Step = 16,
   parameter [Width-1:0] Taps = 16'hd008,  // bit t-1 set for tap t
   parameter [Width-1:0] Seed = 1,
   parameter [OperandWidth-1:0] XorConstant = 0

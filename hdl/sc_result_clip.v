@@ -14,10 +14,10 @@
 `default_nettype none
 
 module sc_result_clip #(
-  parameter Neurons = 1,
-  parameter AccWidth = 16,
-  parameter OperandWidth = 8,
-  parameter Shift = 0
+  parameter integer Neurons = 1,
+  parameter integer AccWidth = 16,
+  parameter integer OperandWidth = 8,
+  parameter integer Shift = 0
 ) (
   input  wire                            clk_i,
   input  wire                            rst_ni,
@@ -45,14 +45,14 @@ module sc_result_clip #(
     end
   endgenerate
 
-  localparam N = Neurons;
-  localparam K = OperandWidth;
+  localparam integer N = Neurons;
+  localparam integer K = OperandWidth;
   // The plane that rounds, and the result plane that a carry out of the last count plane belongs to;
   // with none inside the word (counts below half a step round to zero) index 0 stands in, unused.
-  localparam Rounds = (Shift > 0 && Shift < AccWidth) ? 1 : 0;
-  localparam RoundPlane = (Rounds != 0) ? Shift - 1 : 0;
-  localparam CarryFits = (Shift < AccWidth && AccWidth-1-Shift < K) ? 1 : 0;
-  localparam CarryPlane = (CarryFits != 0) ? AccWidth-1-Shift : 0;
+  localparam integer Rounds = (Shift > 0 && Shift < AccWidth) ? 1 : 0;
+  localparam integer RoundPlane = (Rounds != 0) ? Shift - 1 : 0;
+  localparam integer CarryFits = (Shift < AccWidth && AccWidth-1-Shift < K) ? 1 : 0;
+  localparam integer CarryPlane = (CarryFits != 0) ? AccWidth-1-Shift : 0;
 
   function [K*N-1:0] reencode;
     input [AccWidth*N-1:0] acc;

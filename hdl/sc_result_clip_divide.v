@@ -15,11 +15,11 @@
 `default_nettype none
 
 module sc_result_clip_divide #(
-  parameter Neurons = 1,
-  parameter AccWidth = 16,
-  parameter OperandWidth = 8,
-  parameter LogMultiplier = 8,
-  parameter Divisor = 100
+  parameter integer Neurons = 1,
+  parameter integer AccWidth = 16,
+  parameter integer OperandWidth = 8,
+  parameter integer LogMultiplier = 8,
+  parameter integer Divisor = 100
 ) (
   input  wire                            clk_i,
   input  wire                            rst_ni,
@@ -50,15 +50,16 @@ module sc_result_clip_divide #(
     end
   endgenerate
 
-  localparam N = Neurons;
-  localparam K = OperandWidth;
+  localparam integer N = Neurons;
+  localparam integer K = OperandWidth;
   // Wide enough for the first remainder, for twice the largest trial, and for a sign.
-  localparam CountSpan = AccWidth + LogMultiplier + 2;
-  localparam TrialSpan = 32 + K + 3;
-  localparam Width = (CountSpan > TrialSpan) ? CountSpan : TrialSpan;
-  localparam [Width-1:0] Rounding = Divisor;
+  localparam integer CountSpan = AccWidth + LogMultiplier + 2;
+  localparam integer TrialSpan = 32 + K + 3;
+  localparam integer Width = (CountSpan > TrialSpan) ? CountSpan : TrialSpan;
+  localparam [31:0] Divisor32 = Divisor;
+  localparam [Width-1:0] Rounding = {{(Width-32){1'b0}}, Divisor32};
   localparam [Width-1:0] Trial = Rounding << (K + 1);
-  localparam StepWidth = $clog2(K + 2);
+  localparam integer StepWidth = $clog2(K + 2);
   localparam [31:0] FirstStep = K;
 
   // a + b on planes, b the same constant for all neurons.

@@ -9,8 +9,8 @@
 `default_nettype none
 
 module sc_result_count #(
-  parameter Neurons = 1,
-  parameter AccWidth = 16
+  parameter integer Neurons = 1,
+  parameter integer AccWidth = 16
 ) (
   input  wire                        clk_i,
   input  wire                        rst_ni,

@@ -11,10 +11,10 @@
 `default_nettype none
 
 module sc_sng_bank #(
-  parameter Lanes = 1,
-  parameter OperandWidth = 8,
-  parameter SharedSource = 1,
-  parameter SourceLanes = (SharedSource != 0) ? 1 : Lanes  // derived
+  parameter integer Lanes = 1,
+  parameter integer OperandWidth = 8,
+  parameter integer SharedSource = 1,
+  parameter integer SourceLanes = (SharedSource != 0) ? 1 : Lanes  // derived
 ) (
   input  wire                                clk_i,
   input  wire                                load_i,

@@ -20,6 +20,10 @@ from rtl_gen.generator import BANK_NEURONS, TOP_MODULE, layer_module
 NETWORK_HARNESS = "network_harness"
 LAYER_HARNESS = "layer_harness"
 STIMULUS_FILE = "stimulus.hex"
+# What the host and the cocotb modules hand each other in a run's working folder.
+BENCH_FILE = "bench.json"
+INPUTS_FILE = "inputs.npz"
+CYCLES_FILE = "cycles.json"
 
 _AXIL_INPUTS = (
     ("s_axil_awaddr", 12),
@@ -69,7 +73,7 @@ def write_network_harness(manifest: Manifest, folder: Path) -> Path:
             layers=len(manifest.layers),
             beat_width=16 * manifest.features_per_beat,
             beats=beats_per_packet(manifest),
-            depth=manifest.vectors,
+            depth=max(manifest.vectors, 2 * manifest.layers[0].outputs),
             watchdog=_watchdog(max(layer.bitstream_length for layer in manifest.layers)),
             axil_inputs=_AXIL_INPUTS,
             axil_outputs=_AXIL_OUTPUTS,

@@ -1,7 +1,7 @@
-"""cocotb tests of a whole network: play the test vectors, hold what came out to the model.
+"""cocotb tests of a whole network: play the vectors, hold what came out to the model.
 
-Run by `tb.simulate` in a folder that holds ``bench.json`` and the stimulus; the harness leaves its
-recordings there.
+Run by `tb.simulate.simulate_network` in a folder that holds ``bench.json``, ``inputs.npz`` and the
+stimulus; the harness leaves its recordings there.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 from model.forward import GoldenNetwork, layer_errors
 from model.manifest import load_manifest, manifest_digest
 from model.plan import Design, load_design
-from tb.harness import read_network_counts
+from tb.harness import BENCH_FILE, CYCLES_FILE, INPUTS_FILE, read_network_counts
 
-BENCH_FILE = "bench.json"
 _REGISTER_ID = 0x000
 
 
 @cache
 def bench() -> dict[str, Any]:
-    """Return what this run is about: the manifest's path and the number of vectors."""
+    """Return what this run is about: the manifest's path."""
     content: dict[str, Any] = json.loads(Path(BENCH_FILE).read_text())
     return content
 
@@ -41,13 +40,19 @@ def design() -> Design:
 
 
 @cache
+def inputs() -> NDArray[np.int16]:
+    """Return the feature vectors that this run plays."""
+    with np.load(INPUTS_FILE) as archive:
+        features: NDArray[np.int16] = archive["features"]
+    return features
+
+
+@cache
 def evidence() -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]], NDArray[np.int16]]:
     """Return recorded counts, golden counts and the features that both belong to."""
-    vectors = bench()["vectors"]
-    features = design().features[:vectors]
-    measured = read_network_counts(design().manifest, Path(), vectors)
-    golden = GoldenNetwork(design().manifest, design().parameters).counts(features)
-    return measured, golden, features
+    measured = read_network_counts(design().manifest, Path(), len(inputs()))
+    golden = GoldenNetwork(design().manifest, design().parameters).counts(inputs())
+    return measured, golden, inputs()
 
 
 async def reset(dut: Any) -> None:
@@ -75,14 +80,14 @@ async def test_id_is_the_manifests(dut: Any) -> None:
 async def test_play_all_vectors(dut: Any) -> None:
     """Every vector goes in and every result comes out."""
     await reset(dut)
-    dut.vectors.value = bench()["vectors"]
+    dut.vectors.value = len(inputs())
     dut.play.value = 1
     await RisingEdge(dut.ended)
     await ClockCycles(dut.clk, 1)
     assert not int(dut.hung.value), (
-        f"hung after {int(dut.packets_out.value)} of {bench()['vectors']} vectors"
+        f"hung after {int(dut.packets_out.value)} of {len(inputs())} vectors"
     )
-    Path("cycles.json").write_text(json.dumps({"cycles": int(dut.cycles.value)}))
+    Path(CYCLES_FILE).write_text(json.dumps({"cycles": int(dut.cycles.value)}))
 
 
 @cocotb.test()

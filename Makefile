@@ -1,0 +1,186 @@
+# Certibit: everything that is done from a shell. `make help` lists the targets.
+#
+# .venv is made by what is found here, and nothing is installed twice: a stamp in .venv holds a copy
+# of the pyproject.toml that it was installed from. Paths are relative, so that a checkout may have
+# spaces in its path.
+
+.DEFAULT_GOAL := run
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules
+
+BIN := .venv/bin
+# An interpreter of the user's choice: make PYTHON=/usr/bin/python3.12
+PYTHON ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# More for pytest: make test PYTEST="-k runner"
+PYTEST ?=
+
+# --- the shipped network --------------------------------------------------------------------------
+
+RUN_ARGUMENTS = $(if $(SIM),--sim '$(SIM)') $(if $(VECTORS),--vectors '$(VECTORS)') \
+  $(if $(NET),--net '$(NET)') $(if $(LENGTH),--length '$(LENGTH)')
+
+.PHONY: run
+run: setup ## (default) plan, generate, simulate and sign off a network; see the variables below
+	@$(BIN)/python -m tb run $(RUN_ARGUMENTS)
+
+# --- tests ----------------------------------------------------------------------------------------
+
+.PHONY: test
+test: static ## every test in both simulators, and the linters
+	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
+
+.PHONY: quick
+quick: setup .venv/.test-stamp ## the tests that take no Verilator build, under two minutes
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not verilator" $(PYTEST)
+
+.PHONY: lint
+lint: static ## ruff, mypy, and the linters of the Verilog sources
+	@$(BIN)/python -m pytest -m lint $(PYTEST)
+
+SOURCES := $(wildcard model rtl_gen tb tests networks benchmarks)
+
+.PHONY: static
+static: setup .venv/.test-stamp
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --check --quiet .
+	@$(BIN)/python -m mypy --no-error-summary $(SOURCES)
+
+.PHONY: format
+format: .venv/.test-stamp ## let ruff lay out the Python sources
+	@$(BIN)/python -m ruff check --fix --quiet . ; $(BIN)/python -m ruff format .
+
+# --- set-up ---------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: .venv/.base-stamp icarus ## only .venv and the simulators
+
+# The stamps hold what was installed, so a pyproject.toml that is only newer installs nothing.
+.venv/.base-stamp: pyproject.toml | tools
+	@if cmp -s pyproject.toml $@; then touch $@; else $(INSTALL_BASE); fi
+
+.venv/.test-stamp: .venv/.base-stamp
+	@if cmp -s pyproject.toml $@; then touch $@; else $(INSTALL_TEST); fi
+
+define INSTALL_BASE
+	set -e; \
+	python=$$($(FIND_PYTHON)); \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  echo "setup: .venv from $$python"; \
+	  rm -rf .venv; \
+	  "$$python" -m venv .venv || { rm -rf .venv; exit 2; }; \
+	}; \
+	echo "setup: installing packages into .venv (once)"; \
+	$(PIP) --editable .; \
+	$(LIBPYTHON); \
+	cp pyproject.toml $@
+endef
+
+define INSTALL_TEST
+	set -e; \
+	echo "setup: installing what the tests need into .venv (once)"; \
+	$(PIP) --editable '.[test]'; \
+	cp pyproject.toml $@
+endef
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-script-location
+
+# The first interpreter that is new enough and can make a virtual environment.
+define FIND_PYTHON
+	old=; bare=; \
+	for p in $(if $(PYTHON),'$(PYTHON)',python3.11 python3.12 python3.13 python3.14 python3); do \
+	  "$$p" -c '' 2>/dev/null || continue; \
+	  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { old=$$p; continue; }; \
+	  "$$p" -c 'import ensurepip, venv' 2>/dev/null || { bare=$$p; continue; }; \
+	  echo "$$p"; exit 0; \
+	done; \
+	if [ -n "$$bare" ]; then \
+	  v=$$("$$bare" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "setup: $$bare has no venv module: apt-get install python$$v-venv (as root)" >&2; \
+	elif [ -n "$$old" ]; then \
+	  echo "setup: Python 3.11 or later is needed, $$old is older: apt-get install python3.11" \
+	    "python3.11-venv (as root), or say where it is: make PYTHON=/path/to/python3" >&2; \
+	else \
+	  echo "setup: Python 3.11 or later was not found: apt-get install python3.11 python3.11-venv" \
+	    "(as root), or say where it is: make PYTHON=/path/to/python3" >&2; \
+	fi; \
+	exit 2
+endef
+
+# cocotb loads Python's shared library into the simulator; Debian packs it apart from the
+# interpreter, so that it may be missing.
+define LIBPYTHON
+	$(BIN)/python -c 'import sys, tb.simulators as s; sys.exit(s.libpython() is None)' || { \
+	  package=libpython$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  $(AS_ROOT); \
+	  if [ "$$root" != no ]; then \
+	    echo "setup: installing $$package by apt (once)"; \
+	    $$root apt-get update -qq && $$root apt-get install -y -qq $$package >/dev/null; \
+	  fi; \
+	  $(BIN)/python -c 'import sys, tb.simulators as s; sys.exit(s.libpython() is None)' || { \
+	    echo "setup: Python's shared library is missing: apt-get install $$package (as root)" >&2; \
+	    exit 2; \
+	  }; \
+	}
+endef
+
+# How to become root without being asked for a password: root is '' or 'sudo -n', or 'no'.
+define AS_ROOT
+	root=no; \
+	if ! command -v apt-get >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ]; then root=; \
+	elif sudo -n true 2>/dev/null; then root='sudo -n'; \
+	fi
+endef
+
+.PHONY: tools
+tools:
+	@missing=; \
+	for tool in g++ perl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "setup: not found:$$missing (Verilator builds with them): apt-get install$$missing" \
+	    "(as root)" >&2; \
+	  exit 2; \
+	fi
+
+# A machine without root goes without Icarus. The command is asked, not a stamp: a simulator that was
+# removed or installed by hand is seen.
+.PHONY: icarus
+icarus:
+	@command -v iverilog >/dev/null && exit 0; \
+	$(AS_ROOT); \
+	if [ "$$root" != no ]; then \
+	  echo "setup: installing Icarus Verilog by apt (once)"; \
+	  $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    $$root apt-get install -y -qq --no-install-recommends iverilog >/dev/null && exit 0; \
+	fi; \
+	echo "setup: Icarus Verilog is skipped: it is not installed, and apt-get could not install it" \
+	  "(no root, or no network). To have it: sudo apt-get install iverilog"
+
+# --- the rest -------------------------------------------------------------------------------------
+
+.PHONY: clean
+clean: ## remove everything that was built and the tools' caches; .venv stays
+	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## clean, and remove .venv
+	@rm -rf .venv *.egg-info
+
+.PHONY: help
+help: ## this list
+	@echo "usage: make [target] [variable=value ...]"; echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	  | while IFS='|' read -r t h; do printf '  %-10s %s\n' "$$t" "$$h"; done
+	@echo; echo "variables of 'make run' (unset: the shipped MNIST network, both simulators):"
+	@echo "  SIM=icarus|verilator   only this simulator"
+	@echo "  VECTORS=n              only the first n vectors (unset: all in Verilator, 100 in Icarus)"
+	@echo "  NET=networks/NAME      another network"
+	@echo "  LENGTH=n               bitstream length of every layer"
+	@echo "variables of 'make test', 'quick' and 'lint':"
+	@echo "  PYTEST='-k NAME'       more arguments for pytest"
+	@echo "  JOBS=n                 tests at a time (unset: one for each core)"
+	@echo "variable of the set-up:"
+	@echo "  PYTHON=/path/python3   the interpreter that .venv is made from (3.11 or later)"

@@ -1,0 +1,279 @@
+"""The line from a network folder to its sign-off, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.errors import InputError, ToolError
+from model.manifest import MANIFEST_FILE, export_schema, load_manifest
+from model.network import Network, load_network
+from model.plan import Design, SourceKind, load_design, plan_design, save_design
+from rtl_gen.generator import generate_rtl
+from tb.evidence import COUNTS_FILE, save_counts
+from tb.signoff import Signoff, WitnessRun, save_signoff, sign_off
+from tb.simulate import RTL_FOLDER, Simulation, simulate_layer, simulate_network
+from tb.simulators import Simulator, find_simulator
+
+SCHEMA_FILE = "manifest.schema.json"
+DEFAULT_ICARUS_VECTORS = 100
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Simulators:
+    """Which simulators a run uses.
+
+    Attributes
+    ----------
+    main : Simulator
+        Its counts are the evidence.
+    second : Simulator or None
+        Plays the first vectors too; its counts must be the same.
+    why_no_second : str
+        Why there is none, where there is none.
+    """
+
+    main: Simulator
+    second: Simulator | None
+    why_no_second: str
+
+
+def choose_simulators(wanted: str | None) -> Simulators:
+    """Choose the simulators of a run.
+
+    Parameters
+    ----------
+    wanted : str or None
+        ``verilator`` or ``icarus`` alone, or both where there are both: Verilator for all vectors,
+        Icarus for the first ones.
+
+    Raises
+    ------
+    ToolError
+        If the simulator asked for is missing or too old.
+    InputError
+        If there is no simulator of that name.
+    """
+    if wanted is not None:
+        return Simulators(find_simulator(wanted), None, f"only {wanted} was asked for")
+    main = find_simulator("verilator")
+    try:
+        return Simulators(main, find_simulator("icarus"), "")
+    except ToolError as error:
+        return Simulators(main, None, f"skipped: {error}")
+
+
+def plan_network(
+    net: Path, folder: Path, lengths: Sequence[int] | None, source: SourceKind
+) -> tuple[Network, Design]:
+    """Plan a network and write its manifest.
+
+    Parameters
+    ----------
+    net : pathlib.Path
+        Network folder.
+    folder : pathlib.Path
+        Build folder.
+    lengths : sequence of int, optional
+        Bitstream lengths.
+    source : {'counter', 'counter-lane', 'lfsr', 'lfsr-lane'}
+        Number sources.
+    """
+    network = load_network(net)
+    design = plan_design(network, lengths, source)
+    save_design(design, folder)
+    export_schema(folder / SCHEMA_FILE)
+    return network, design
+
+
+def read_design(folder: Path) -> Design:
+    """Read a planned design from its build folder."""
+    return load_design(load_manifest(folder / MANIFEST_FILE), folder)
+
+
+def simulate_and_sign_off(
+    network: Network,
+    design: Design,
+    folder: Path,
+    simulators: Simulators,
+    vectors: int | None,
+    say: Say,
+) -> Signoff:
+    """Simulate a generated design and judge what came out.
+
+    Parameters
+    ----------
+    network : Network
+        The real-number network.
+    design : Design
+        The design made of it, whose RTL stands in `folder`.
+    folder : pathlib.Path
+        Build folder; evidence and report are written there.
+    simulators : Simulators
+        Which simulators to use.
+    vectors : int, optional
+        Number of test vectors; default: all in Verilator, 100 in Icarus.
+    say : callable
+        Told what happens.
+
+    Returns
+    -------
+    Signoff
+        The report.
+    """
+    main_vectors = _vector_count(design, simulators.main, vectors)
+    with _told(say, f"simulate {main_vectors} vectors in {_name(simulators.main)}") as note:
+        main = simulate_network(
+            design,
+            folder,
+            simulators.main,
+            design.features[:main_vectors],
+            run_name="network",
+        )
+        note(_speed(main))
+    save_counts(design.manifest, main.counts, folder / COUNTS_FILE)
+    second = None
+    if simulators.second is not None:
+        count = min(main_vectors, _vector_count(design, simulators.second, vectors))
+        count = min(count, DEFAULT_ICARUS_VECTORS) if vectors is None else count
+        with _told(say, f"simulate {count} vectors in {_name(simulators.second)}") as note:
+            second = simulate_network(
+                design, folder, simulators.second, design.features[:count], run_name="network"
+            )
+            note(_speed(second))
+        save_counts(
+            design.manifest,
+            second.counts,
+            folder / COUNTS_FILE.replace(".npz", f"_{simulators.second.name}.npz"),
+        )
+    with _told(say, f"drive the certificates' witnesses in {_name(simulators.main)}"):
+        witnesses = [
+            drive_witnesses(design, index, folder, simulators.main)
+            for index in range(len(design.manifest.layers))
+        ]
+    report = sign_off(network, design, main, witnesses, second, simulators.why_no_second)
+    runs = [main, *(run.simulation for run in witnesses), *([second] if second else [])]
+    save_signoff(report, runs, folder)
+    return report
+
+
+def drive_witnesses(design: Design, index: int, folder: Path, simulator: Simulator) -> WitnessRun:
+    """Drive every witness of a layer's certificate through the RTL.
+
+    The first layer's go through the whole design, those of later layers through the layer alone,
+    since a network may have no input that makes its hidden layers say just that.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    index : int
+        The layer's number.
+    folder : pathlib.Path
+        Build folder.
+    simulator : Simulator
+        Which simulator.
+    """
+    witnesses = design.certificate(index).witnesses
+    inputs = witnesses.reshape(-1, witnesses.shape[-1])
+    name = f"witness_{index}"
+    if index == 0:
+        simulation = simulate_network(design, folder, simulator, inputs, run_name=name)
+    else:
+        simulation = simulate_layer(design, index, folder, simulator, inputs, run_name=name)
+    return WitnessRun(simulation, simulation.counts[0])
+
+
+def generate(design: Design, folder: Path) -> None:
+    """Generate a design's RTL into its build folder."""
+    generate_rtl(design, folder / RTL_FOLDER)
+
+
+def run_all(
+    net: Path,
+    build: Path,
+    wanted_simulator: str | None,
+    vectors: int | None,
+    lengths: Sequence[int] | None,
+    source: SourceKind,
+    say: Say,
+) -> tuple[Signoff, Path]:
+    """Do everything: plan, generate, simulate, sign off.
+
+    Parameters
+    ----------
+    net : pathlib.Path
+        Network folder.
+    build : pathlib.Path
+        Folder in which the network's build folder is made.
+    wanted_simulator : str, optional
+        ``verilator`` or ``icarus``; default: both.
+    vectors : int, optional
+        Number of test vectors.
+    lengths : sequence of int, optional
+        Bitstream lengths.
+    source : {'counter', 'counter-lane', 'lfsr', 'lfsr-lane'}
+        Number sources.
+    say : callable
+        Told what happens.
+
+    Returns
+    -------
+    report : Signoff
+        The report.
+    folder : pathlib.Path
+        The network's build folder.
+    """
+    simulators = choose_simulators(wanted_simulator)
+    if simulators.second is None and wanted_simulator is None:
+        say(f"Icarus Verilog is {simulators.why_no_second}")
+    network = load_network(net)
+    folder = build / network.description.name
+    with _told(say, f"plan {network.description.name}"):
+        network, design = plan_network(net, folder, lengths, source)
+    with _told(say, f"generate RTL in {folder / RTL_FOLDER}"):
+        generate(design, folder)
+    return simulate_and_sign_off(network, design, folder, simulators, vectors, say), folder
+
+
+def _vector_count(design: Design, simulator: Simulator, vectors: int | None) -> int:
+    """Return how many test vectors a simulator is to play."""
+    available = len(design.features)
+    if vectors is None:
+        return min(available, DEFAULT_ICARUS_VECTORS) if simulator.name == "icarus" else available
+    if not 1 <= vectors <= available:
+        raise InputError(
+            f"{vectors} vectors were asked for, there are {available}",
+            "VECTORS",
+            f"use 1 to {available}",
+        )
+    return vectors
+
+
+def _name(simulator: Simulator) -> str:
+    """Return a simulator's name and version."""
+    return f"{simulator.name} {simulator.version}"
+
+
+def _speed(simulation: Simulation) -> str:
+    """Return how fast a simulation was."""
+    if not simulation.seconds_sim:
+        return ""
+    rate = simulation.cycles / simulation.seconds_sim
+    return f"{simulation.cycles:,} cycles, {rate:,.0f} cycles/s"
+
+
+@contextmanager
+def _told(say: Say, what: str) -> Iterator[Callable[[str], None]]:
+    """Say what is being done, and when it is done how long it took."""
+    notes: list[str] = []
+    begun = time.monotonic()
+    say(f"{what} ...")
+    yield notes.append
+    extra = "".join(f", {note}" for note in notes if note)
+    say(f"  done in {time.monotonic() - begun:.1f} s{extra}")

@@ -1,0 +1,465 @@
+"""The sign-off: hold measured counts against the golden model, the certificates and the bounds.
+
+Everything here works on evidence that a simulation left behind; nothing is simulated. The result is
+`signoff.json` (schema `certibit-signoff/1`) and JUnit XML.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from model.files import write_bytes_atomically
+from model.forward import (
+    GoldenNetwork,
+    accuracy,
+    float_forward,
+    layer_errors,
+    quantised_forward,
+)
+from model.manifest import CounterSource, Manifest, manifest_digest
+from model.network import Network
+from model.plan import Design, bound_layers
+from tb.simulate import Simulation
+
+Verdict = Literal["PASS", "FAIL", "SKIPPED"]
+
+SIGNOFF_FILE = "signoff.json"
+JUNIT_FILE = "junit.xml"
+
+
+class _Record(BaseModel):
+    """Base of the parts of the report."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class SimulatorRecord(_Record):
+    """Which simulator."""
+
+    name: str
+    version: str
+
+
+class Check(_Record):
+    """One check and what it found."""
+
+    id: str
+    verdict: Verdict
+    detail: str
+
+
+class LayerRecord(_Record):
+    """What was measured on one layer, in units of its weighted sum."""
+
+    name: str
+    bitstream_length: int
+    bit_width: int
+    fan_in: int
+    outputs: int
+    vectors: int
+    mismatches: int
+    max_abs_error: float
+    certified_bound: float
+    witness_error: float
+    hoeffding_radius: float
+    confidence: float
+    family_size: int
+
+
+class EndToEnd(_Record):
+    """The network's output against the quantised network in real arithmetic."""
+
+    max_abs_error: float
+    bound: float
+
+
+class Accuracy(_Record):
+    """Share of right classes among the simulated vectors."""
+
+    float_: float = Field(serialization_alias="float")
+    quantised: float
+    golden: float
+    rtl: float
+    vectors: int
+
+
+class Throughput(_Record):
+    """Speed of the simulation that the counts come from."""
+
+    cycles: int
+    seconds_build: float
+    seconds_sim: float
+    cycles_per_second: float
+
+
+class SecondSimulator(_Record):
+    """What the other simulator did with the first vectors."""
+
+    name: str
+    version: str
+    vectors: int
+    differing_counts: int
+    cycles_per_second: float
+
+
+class Signoff(_Record):
+    """The sign-off report."""
+
+    schema_: Literal["certibit-signoff/1"] = Field(
+        "certibit-signoff/1", serialization_alias="schema"
+    )
+    network: str
+    manifest_sha256: str
+    simulator: SimulatorRecord
+    seed: int
+    verdict: Literal["PASS", "FAIL"]
+    checks: list[Check]
+    layers: list[LayerRecord]
+    end_to_end: EndToEnd
+    accuracy: Accuracy
+    throughput: Throughput
+    second_simulator: SecondSimulator | None
+
+
+@dataclass(frozen=True)
+class WitnessRun:
+    """The witnesses of one layer's certificate, driven through the RTL.
+
+    Attributes
+    ----------
+    simulation : Simulation
+        The run; its inputs are the witnesses of every neuron upwards, then downwards.
+    counts : numpy.ndarray
+        Shape (2 * outputs, outputs): the layer's measured counts.
+    """
+
+    simulation: Simulation
+    counts: NDArray[np.int64]
+
+
+def witness_errors(design: Design, index: int, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the error that each witness drove its own neuron to.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    index : int
+        The layer's number.
+    counts : numpy.ndarray
+        Shape (2 * outputs, outputs): counts under the witnesses, upwards first.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (2, outputs), int64, in units of ``1 / (L 4**K)``: comparable with the certificate's
+        numerators.
+    """
+    layer = design.manifest.layers[index]
+    weights = design.parameters.weights[index].astype(np.int64)
+    biases = design.parameters.biases[index]
+    witnesses = design.certificate(index).witnesses.astype(np.int64)
+    own = np.arange(layer.outputs)
+    measured = counts.reshape(2, layer.outputs, layer.outputs)[:, own, own] - biases
+    exact = np.einsum("doi,oi->do", witnesses, weights) * layer.bitstream_length
+    errors: NDArray[np.int64] = (measured << (2 * design.manifest.operand_width)) - exact
+    errors[1] *= -1
+    return errors
+
+
+def sign_off(
+    network: Network,
+    design: Design,
+    main: Simulation,
+    witnesses: Sequence[WitnessRun],
+    second: Simulation | None,
+    why_no_second: str,
+) -> Signoff:
+    """Judge the evidence.
+
+    Parameters
+    ----------
+    network : Network
+        The real-number network.
+    design : Design
+        The design made of it.
+    main : Simulation
+        Test vectors played through the whole design.
+    witnesses : sequence of WitnessRun
+        One for each layer.
+    second : Simulation, optional
+        The first vectors in another simulator.
+    why_no_second : str
+        Why there is none, where there is none.
+
+    Returns
+    -------
+    Signoff
+        The report.
+    """
+    manifest, parameters = design.manifest, design.parameters
+    features = design.features[: len(main.inputs)]
+    labels = design.labels[: len(main.inputs)]
+    golden = GoldenNetwork(manifest, parameters).counts(features)
+    errors = layer_errors(manifest, parameters, features, main.counts)
+    quantised = quantised_forward(manifest, parameters, features)
+    estimate = main.counts[-1] / manifest.layers[-1].bitstream_length
+    end_to_end = float(np.abs(estimate - quantised[-1]).max())
+    witness_error_tables = [
+        witness_errors(design, index, run.counts) for index, run in enumerate(witnesses)
+    ]
+    layers = [
+        LayerRecord(
+            name=layer.name,
+            bitstream_length=layer.bitstream_length,
+            bit_width=manifest.operand_width,
+            fan_in=layer.fan_in,
+            outputs=layer.outputs,
+            vectors=len(features),
+            mismatches=int((main.counts[index] != golden[index]).sum()),
+            max_abs_error=float(np.abs(errors[index]).max()),
+            certified_bound=layer.certificate.value,
+            witness_error=float(witness_error_tables[index].max())
+            / (layer.bitstream_length << (2 * manifest.operand_width)),
+            hoeffding_radius=layer.hoeffding.radius,
+            confidence=layer.hoeffding.confidence,
+            family_size=layer.hoeffding.family_size,
+        )
+        for index, layer in enumerate(manifest.layers)
+    ]
+    checks = [
+        _manifest_check(design),
+        _identity_check(manifest, main),
+        *_count_checks(manifest, main, golden),
+        *_bound_checks(manifest, layers),
+        *_witness_checks(design, witness_error_tables),
+        Check(
+            id="end-to-end",
+            verdict=_verdict(end_to_end <= manifest.end_to_end_bound),
+            detail=f"largest output error {end_to_end:.6g}, bound {manifest.end_to_end_bound:.6g}",
+        ),
+        _simulator_check(main, second, why_no_second),
+        *_bench_checks([main, *(run.simulation for run in witnesses)], second),
+    ]
+    return Signoff(
+        network=manifest.network,
+        manifest_sha256=manifest_digest(manifest),
+        simulator=SimulatorRecord(name=main.simulator.name, version=main.simulator.version),
+        seed=main.seed,
+        verdict="FAIL" if any(check.verdict == "FAIL" for check in checks) else "PASS",
+        checks=checks,
+        layers=layers,
+        end_to_end=EndToEnd(max_abs_error=end_to_end, bound=manifest.end_to_end_bound),
+        accuracy=Accuracy(
+            float_=accuracy(float_forward(network, features)[-1], labels),
+            quantised=accuracy(quantised[-1], labels),
+            golden=accuracy(golden[-1], labels),
+            rtl=accuracy(main.counts[-1], labels),
+            vectors=len(features),
+        ),
+        throughput=Throughput(
+            cycles=main.cycles,
+            seconds_build=round(main.seconds_build, 3),
+            seconds_sim=round(main.seconds_sim, 3),
+            cycles_per_second=_rate(main),
+        ),
+        second_simulator=None
+        if second is None
+        else SecondSimulator(
+            name=second.simulator.name,
+            version=second.simulator.version,
+            vectors=len(second.inputs),
+            differing_counts=_differing(main, second),
+            cycles_per_second=_rate(second),
+        ),
+    )
+
+
+def save_signoff(report: Signoff, simulations: Iterable[Simulation], folder: Path) -> None:
+    """Write ``signoff.json`` and ``junit.xml``.
+
+    Parameters
+    ----------
+    report : Signoff
+        The report.
+    simulations : iterable of Simulation
+        Whose cocotb results are put into the JUnit XML beside the checks.
+    folder : pathlib.Path
+        An existing folder.
+    """
+    content = report.model_dump(mode="json", by_alias=True)
+    root = ElementTree.Element("testsuites", name=report.network)
+    failed = [check for check in report.checks if check.verdict == "FAIL"]
+    suite = ElementTree.SubElement(
+        root,
+        "testsuite",
+        name="signoff",
+        tests=str(len(report.checks)),
+        failures=str(len(failed)),
+        skipped=str(sum(check.verdict == "SKIPPED" for check in report.checks)),
+    )
+    for check in report.checks:
+        case = ElementTree.SubElement(suite, "testcase", classname="signoff", name=check.id)
+        if check.verdict == "FAIL":
+            ElementTree.SubElement(case, "failure", message=check.detail)
+        elif check.verdict == "SKIPPED":
+            ElementTree.SubElement(case, "skipped", message=check.detail)
+    for simulation in simulations:
+        if simulation.results_xml.exists():
+            for part in ElementTree.parse(simulation.results_xml).iter("testsuite"):
+                part.set("name", simulation.results_xml.parent.name)
+                root.append(part)
+    ElementTree.indent(root)
+    write_bytes_atomically(
+        folder / JUNIT_FILE, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    )
+    write_bytes_atomically(folder / SIGNOFF_FILE, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _verdict(held: bool) -> Verdict:
+    return "PASS" if held else "FAIL"
+
+
+def _rate(simulation: Simulation) -> float:
+    """Cycles per second of playing, 0 where it was not measured."""
+    return round(simulation.cycles / simulation.seconds_sim, 1) if simulation.seconds_sim else 0.0
+
+
+def _manifest_check(design: Design) -> Check:
+    """Compute all bounds anew from sources and weights; the manifest must say the same."""
+    manifest = design.manifest
+    fresh = bound_layers(
+        manifest.layers,
+        design.parameters.weights,
+        manifest.operand_width,
+        manifest.confidence,
+        manifest.vectors,
+    )
+    wrong = [
+        layer.name for layer, again in zip(manifest.layers, fresh, strict=True) if layer != again
+    ]
+    detail = "certificates, radii and propagated bounds computed anew are the manifest's"
+    if wrong:
+        detail = f"bounds computed anew differ from the manifest's in layers {', '.join(wrong)}"
+    return Check(id="manifest", verdict=_verdict(not wrong), detail=detail)
+
+
+def _identity_check(manifest: Manifest, main: Simulation) -> Check:
+    """Say what the bench found in the ID register, which it read over AXI4-Lite."""
+    failure = main.failure or ""
+    detail = f"ID register {manifest_digest(manifest)[:16]}... read over AXI4-Lite"
+    if "RTL from another manifest" in failure:
+        return Check(id="identity", verdict="FAIL", detail=failure)
+    return Check(id="identity", verdict="PASS", detail=detail)
+
+
+def _count_checks(
+    manifest: Manifest, main: Simulation, golden: Sequence[NDArray[np.int64]]
+) -> list[Check]:
+    """S1: every count equals the golden count."""
+    checks = []
+    for layer, measured, model in zip(manifest.layers, main.counts, golden, strict=True):
+        wrong = np.argwhere(measured != model)
+        detail = f"all {model.size} counts of {len(model)} vectors are equal"
+        if len(wrong):
+            vector, neuron = (int(position) for position in wrong[0])
+            detail = (
+                f"{len(wrong)} of {model.size} counts differ, first at vector {vector}, neuron"
+                f" {neuron}: RTL {measured[vector, neuron]}, golden {model[vector, neuron]}"
+                f" (simulator seed {main.seed}; rerun just these with waves:"
+                f" WAVES=1 make SIM={main.simulator.name} VECTORS={vector + 1})"
+            )
+        checks.append(
+            Check(id=f"S1-counts-{layer.name}", verdict=_verdict(not len(wrong)), detail=detail)
+        )
+    return checks
+
+
+def _bound_checks(manifest: Manifest, layers: Sequence[LayerRecord]) -> list[Check]:
+    """S2: errors within certificate and radius; of fixed sources, certificate within radius."""
+    checks = []
+    for layer, record in zip(manifest.layers, layers, strict=True):
+        for name, bound in (
+            ("certificate", record.certified_bound),
+            ("hoeffding", record.hoeffding_radius),
+        ):
+            checks.append(
+                Check(
+                    id=f"S2-{name}-{layer.name}",
+                    verdict=_verdict(record.max_abs_error <= bound),
+                    detail=f"largest error {record.max_abs_error:.6g}, {name} {bound:.6g}",
+                )
+            )
+        if isinstance(layer.x_source, CounterSource) and isinstance(layer.w_source, CounterSource):
+            checks.append(
+                Check(
+                    id=f"S2-certificate-within-hoeffding-{layer.name}",
+                    verdict=_verdict(record.certified_bound <= record.hoeffding_radius),
+                    detail=f"certificate {record.certified_bound:.6g},"
+                    f" radius {record.hoeffding_radius:.6g}",
+                )
+            )
+    return checks
+
+
+def _witness_checks(design: Design, tables: Sequence[NDArray[np.int64]]) -> list[Check]:
+    """Every witness drives its neuron to exactly the certified error."""
+    checks = []
+    for index, (layer, measured) in enumerate(zip(design.manifest.layers, tables, strict=True)):
+        certified = design.certificate(index).numerators
+        missed = int((measured != certified).sum())
+        checks.append(
+            Check(
+                id=f"witness-{layer.name}",
+                verdict=_verdict(missed == 0),
+                detail=f"{certified.size - missed} of {certified.size} witnesses (every neuron,"
+                " both directions) reach exactly their certified error in RTL",
+            )
+        )
+    return checks
+
+
+def _simulator_check(main: Simulation, second: Simulation | None, why_no_second: str) -> Check:
+    """Two simulators agree on every count."""
+    if second is None:
+        return Check(id="simulators-agree", verdict="SKIPPED", detail=why_no_second)
+    differing = _differing(main, second)
+    return Check(
+        id="simulators-agree",
+        verdict=_verdict(differing == 0),
+        detail=f"{second.simulator.name} {second.simulator.version} on {len(second.inputs)}"
+        f" vectors: {differing} counts differ from {main.simulator.name}'s",
+    )
+
+
+def _differing(main: Simulation, second: Simulation) -> int:
+    """Return the number of counts in which two simulations differ on their common vectors."""
+    common = min(len(main.inputs), len(second.inputs))
+    return sum(
+        int((ours[:common] != theirs[:common]).sum())
+        for ours, theirs in zip(main.counts, second.counts, strict=True)
+    )
+
+
+def _bench_checks(runs: Sequence[Simulation], second: Simulation | None) -> list[Check]:
+    """Every cocotb test of every run passed."""
+    checks = []
+    for run in [*runs, *([second] if second else [])]:
+        name = run.results_xml.parent.name
+        checks.append(
+            Check(
+                id=f"bench-{name}",
+                verdict=_verdict(run.failure is None),
+                detail=run.failure or f"all cocotb tests passed on {len(run.inputs)} vectors",
+            )
+        )
+    return checks

@@ -1,0 +1,292 @@
+"""Simulations of generated RTL: a whole network or one of its layers, in a harness, with cocotb."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import BenchFailure, ManifestError
+from model.files import npz_bytes, write_bytes_atomically
+from model.manifest import MANIFEST_FILE, manifest_digest
+from model.plan import Design
+from rtl_gen.generator import HDL_FOLDER, TOP_MODULE, hdl_sources, layer_module
+from tb.harness import (
+    BENCH_FILE,
+    CYCLES_FILE,
+    INPUTS_FILE,
+    LAYER_HARNESS,
+    NETWORK_HARNESS,
+    read_network_counts,
+    read_trace,
+    write_layer_harness,
+    write_layer_stimulus,
+    write_network_harness,
+    write_network_stimulus,
+)
+from tb.runner import BenchResult, run_bench
+from tb.simulators import Simulator
+
+RTL_FOLDER = "rtl"
+_NETWORK_MODULE = "tb.network_bench"
+_LAYER_MODULE = "tb.layer_bench"
+_PLAY_TEST = "test_play_all_vectors"
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What one simulation left behind.
+
+    Attributes
+    ----------
+    simulator : Simulator
+        Which simulator.
+    seed : int
+        The run's seed.
+    inputs : numpy.ndarray
+        Shape (vectors, fan_in): what was played.
+    counts : tuple of numpy.ndarray
+        For each layer that was simulated, shape (vectors, outputs), int64: signed counts.
+    cycles : int
+        Clock cycles from the first beat to the last result.
+    seconds_build, seconds_sim : float
+        Wall-clock seconds of the build (0 where it was there already) and of playing the vectors.
+    results_xml : pathlib.Path
+        cocotb's JUnit XML.
+    failure : str or None
+        Why cocotb tests failed, if they did.
+    """
+
+    simulator: Simulator
+    seed: int
+    inputs: NDArray[np.integer]
+    counts: tuple[NDArray[np.int64], ...]
+    cycles: int
+    seconds_build: float
+    seconds_sim: float
+    results_xml: Path
+    failure: str | None
+
+
+def rtl_files(design: Design, folder: Path) -> list[Path]:
+    """Return the generated files of a design, after checking that they are of this design.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    folder : pathlib.Path
+        The design's build folder.
+
+    Raises
+    ------
+    ManifestError
+        If a file is missing or was generated from another manifest.
+    """
+    names = [layer_module(index) for index in range(len(design.manifest.layers))] + [TOP_MODULE]
+    digest = manifest_digest(design.manifest)
+    files = []
+    for name in names:
+        path = folder / RTL_FOLDER / f"{name}.v"
+        try:
+            text = path.read_text()
+        except OSError as error:
+            raise ManifestError(
+                f"cannot read generated RTL: {error.strerror}",
+                str(path),
+                "generate it again (make)",
+            ) from None
+        if digest not in text:
+            raise ManifestError(
+                f"RTL from another manifest than {digest[:12]}...",
+                str(path),
+                "generate it again (make)",
+            )
+        files.append(path)
+    return files
+
+
+def simulate_network(
+    design: Design,
+    folder: Path,
+    simulator: Simulator,
+    inputs: NDArray[np.integer],
+    *,
+    run_name: str,
+    seed: int = 1,
+) -> Simulation:
+    """Play feature vectors through the whole design.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    folder : pathlib.Path
+        Its build folder, with manifest and RTL.
+    simulator : Simulator
+        Which simulator.
+    inputs : numpy.ndarray
+        Shape (vectors, fan_in), signed magnitudes.
+    run_name : str
+        Name of the run's folder in ``run/``.
+    seed : int
+        Seed of cocotb's generator.
+
+    Returns
+    -------
+    Simulation
+        Counts of every layer.
+
+    Raises
+    ------
+    SignoffError
+        If the recording is incomplete.
+    """
+    rtl = rtl_files(design, folder)
+    harness = write_network_harness(design.manifest, folder)
+    run_dir = _prepare_run(folder, run_name, simulator, inputs, {})
+    write_network_stimulus(design.manifest, inputs, run_dir)
+    result, failure = _run(
+        folder,
+        simulator,
+        run_dir,
+        run_name,
+        NETWORK_HARNESS,
+        [*rtl, harness],
+        _NETWORK_MODULE,
+        seed,
+    )
+    counts = read_network_counts(design.manifest, run_dir, len(inputs))
+    return _simulation(simulator, seed, inputs, counts, run_dir, result, failure)
+
+
+def simulate_layer(
+    design: Design,
+    index: int,
+    folder: Path,
+    simulator: Simulator,
+    inputs: NDArray[np.integer],
+    *,
+    run_name: str,
+    seed: int = 1,
+) -> Simulation:
+    """Play operand vectors through one layer of a design.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    index : int
+        The layer's number.
+    folder : pathlib.Path
+        The design's build folder, with manifest and RTL.
+    simulator : Simulator
+        Which simulator.
+    inputs : numpy.ndarray
+        Shape (vectors, fan_in of the layer), signed magnitudes.
+    run_name : str
+        Name of the run's folder in ``run/``.
+    seed : int
+        Seed of cocotb's generator.
+
+    Returns
+    -------
+    Simulation
+        Counts of this layer.
+
+    Raises
+    ------
+    SignoffError
+        If the recording is incomplete.
+    """
+    layer = design.manifest.layers[index]
+    rtl = rtl_files(design, folder)[index]
+    harness_folder = folder / f"layer_{index}"
+    harness_folder.mkdir(exist_ok=True)
+    width = design.manifest.operand_width
+    # A round depth lets runs of different sizes share one build.
+    depth = max(2 * layer.outputs, 1 << (len(inputs) - 1).bit_length())
+    harness = write_layer_harness(layer, index, width, depth, harness_folder)
+    run_dir = _prepare_run(folder, run_name, simulator, inputs, {"layer": index})
+    write_layer_stimulus(layer, width, inputs, run_dir)
+    result, failure = _run(
+        folder, simulator, run_dir, run_name, LAYER_HARNESS, [rtl, harness], _LAYER_MODULE, seed
+    )
+    counts = [read_trace(run_dir / "layer_0.hex", len(inputs), layer)]
+    return _simulation(simulator, seed, inputs, counts, run_dir, result, failure)
+
+
+def _prepare_run(
+    folder: Path,
+    run_name: str,
+    simulator: Simulator,
+    inputs: NDArray[np.integer],
+    extra: dict[str, int],
+) -> Path:
+    """Make a run's working folder, without recordings of an earlier run."""
+    run_dir = folder / "run" / f"{run_name}-{simulator.name}"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    for old in [*run_dir.glob("*.hex"), run_dir / CYCLES_FILE]:
+        old.unlink(missing_ok=True)
+    bench = {"manifest": str((folder / MANIFEST_FILE).resolve()), **extra}
+    write_bytes_atomically(run_dir / BENCH_FILE, json.dumps(bench).encode())
+    write_bytes_atomically(run_dir / INPUTS_FILE, npz_bytes({"features": inputs.astype(np.int16)}))
+    return run_dir
+
+
+def _run(
+    folder: Path,
+    simulator: Simulator,
+    run_dir: Path,
+    run_name: str,
+    toplevel: str,
+    generated: list[Path],
+    module: str,
+    seed: int,
+) -> tuple[BenchResult | None, str | None]:
+    """Build and run; a failed cocotb test is a finding, not the end."""
+    try:
+        result = run_bench(
+            name=run_name,
+            toplevel=toplevel,
+            sources=[*hdl_sources(), *generated, HDL_FOLDER / "lint" / "verilator.vlt"],
+            module=module,
+            simulator=simulator,
+            build_root=folder / "sim",
+            run_dir=run_dir,
+            seed=seed,
+        )
+    except BenchFailure as failure:
+        return None, str(failure)
+    return result, None
+
+
+def _simulation(
+    simulator: Simulator,
+    seed: int,
+    inputs: NDArray[np.integer],
+    counts: list[NDArray[np.int64]],
+    run_dir: Path,
+    result: BenchResult | None,
+    failure: str | None,
+) -> Simulation:
+    """Collect what a run left behind."""
+    cycles_path = run_dir / CYCLES_FILE
+    cycles = int(json.loads(cycles_path.read_text())["cycles"]) if cycles_path.exists() else 0
+    played = (
+        [test.seconds for test in result.tests if test.name.endswith(_PLAY_TEST)] if result else []
+    )
+    return Simulation(
+        simulator=simulator,
+        seed=seed,
+        inputs=inputs,
+        counts=tuple(counts),
+        cycles=cycles,
+        seconds_build=result.seconds_build if result else 0.0,
+        seconds_sim=sum(played),
+        results_xml=run_dir / "results.xml",
+        failure=failure,
+    )

@@ -1,0 +1,1 @@
+"""Small benches that the runner's own tests run."""
