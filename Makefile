@@ -51,6 +51,10 @@ static: setup .venv/.test-stamp
 format: .venv/.test-stamp ## let ruff lay out the Python sources
 	@$(BIN)/python -m ruff check --fix --quiet . ; $(BIN)/python -m ruff format .
 
+.PHONY: bench
+bench: setup ## simulation speed under cocotb beside the bare simulator, as a ratio
+	@$(BIN)/python -m benchmarks.simulation_speed
+
 # --- set-up ---------------------------------------------------------------------------------------
 
 .PHONY: setup

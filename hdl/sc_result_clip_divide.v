@@ -94,7 +94,6 @@ module sc_result_clip_divide #(
   reg                 valid_q;
   reg [StepWidth-1:0] step_q;
   reg [Width*N-1:0]   remainder_q;
-  reg [N-1:0]         negative_q;
   reg [N-1:0]         saturated_q;
   reg [K*N-1:0]       quotient_q;
 
@@ -105,7 +104,7 @@ module sc_result_clip_divide #(
 
   assign acc_ready_o    = !busy_q && (!valid_q || result_ready_i);
   assign result_valid_o = valid_q;
-  assign magnitude_o    = (quotient_q | {K{saturated_q}}) & ~{K{negative_q}};
+  assign magnitude_o    = quotient_q | {K{saturated_q}};
 
   always @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -136,7 +135,6 @@ module sc_result_clip_divide #(
   always @(posedge clk_i) begin
     if (take) begin
       remainder_q <= first_remainder(acc_i);
-      negative_q  <= acc_i[(AccWidth-1)*N +: N];
     end else if (busy_q) begin
       remainder_q <= ((trial & {Width{fits}}) | (remainder_q & ~{Width{fits}})) << N;
       if (step_q == FirstStep[StepWidth-1:0]) saturated_q <= fits;

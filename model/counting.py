@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.manifest import Layer
+from model.manifest import LayerStructure
 from model.sequences import source_sequence
 
 
@@ -40,12 +40,14 @@ def counting_table(
     return table[:levels]
 
 
-def lane_tables(layer: Layer, operand_width: int) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+def lane_tables(
+    layer: LayerStructure, operand_width: int
+) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
     """Return the different counting tables of a layer and which lane uses which.
 
     Parameters
     ----------
-    layer : Layer
+    layer : LayerStructure
         The layer.
     operand_width : int
         Operand width K in bits.
@@ -60,19 +62,20 @@ def lane_tables(layer: Layer, operand_width: int) -> tuple[NDArray[np.int32], ND
     x_sequences = source_sequence(layer.x_source, layer.bitstream_length, operand_width)
     w_sequences = source_sequence(layer.w_source, layer.bitstream_length, operand_width)
     lanes = max(len(x_sequences), len(w_sequences))
-    pairs = np.concatenate(
-        [
-            np.broadcast_to(x_sequences, (lanes, layer.bitstream_length)),
-            np.broadcast_to(w_sequences, (lanes, layer.bitstream_length)),
-        ],
-        axis=1,
-    )
-    unique, inverse = np.unique(pairs, axis=0, return_inverse=True)
-    length = layer.bitstream_length
-    tables = np.stack(
-        [counting_table(pair[:length], pair[length:], operand_width) for pair in unique]
-    )
-    return tables, np.broadcast_to(inverse.reshape(-1), (layer.fan_in,))
+    tables: list[NDArray[np.int32]] = []
+    seen: dict[bytes, int] = {}
+    lane_table = []
+    for x_sequence, w_sequence in zip(
+        np.broadcast_to(x_sequences, (lanes, layer.bitstream_length)),
+        np.broadcast_to(w_sequences, (lanes, layer.bitstream_length)),
+        strict=True,
+    ):
+        pair = x_sequence.tobytes() + w_sequence.tobytes()
+        if pair not in seen:
+            seen[pair] = len(tables)
+            tables.append(counting_table(x_sequence, w_sequence, operand_width))
+        lane_table.append(seen[pair])
+    return np.stack(tables), np.broadcast_to(np.array(lane_table, dtype=np.intp), (layer.fan_in,))
 
 
 class LayerCounter:
@@ -82,7 +85,7 @@ class LayerCounter:
 
     Parameters
     ----------
-    layer : Layer
+    layer : LayerStructure
         The layer's part of the manifest.
     weights : numpy.ndarray
         Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
@@ -94,7 +97,7 @@ class LayerCounter:
 
     def __init__(
         self,
-        layer: Layer,
+        layer: LayerStructure,
         weights: NDArray[np.integer],
         biases: NDArray[np.integer],
         operand_width: int,

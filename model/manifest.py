@@ -117,8 +117,8 @@ class QuantisationTerms(_Record):
     reencoding: float = Field(ge=0, description="of one re-encoded activation, in operand units")
 
 
-class Layer(_Record):
-    """One dense layer."""
+class LayerStructure(_Record):
+    """What the hardware of one dense layer is made of."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     fan_in: int = Field(ge=1)
@@ -130,6 +130,11 @@ class Layer(_Record):
     accumulator_width: int = Field(ge=2, le=32)
     x_source: Source
     w_source: Source
+
+
+class Layer(LayerStructure):
+    """One dense layer with its bounds."""
+
     certificate: Certificate
     hoeffding: HoeffdingBound
     quantisation: QuantisationTerms
@@ -152,10 +157,27 @@ class Arithmetic(_Record):
         " +-a / 2**operand_width; a weight magnitude of 2**operand_width is a constant-1 stream"
     )
     comparator: str = "bit(t) = 1 if r(t) < a else 0, for t = 0 .. bitstream_length - 1"
+    counter_source: str = (
+        "r(t): the bits of t as a word of `width` bits, last bit first if `reversed`; its"
+        " operand_width most significant bits, zeros below where it has fewer; XOR the constant"
+    )
+    lfsr_source: str = (
+        "state(0) = seed; a shift moves the state one bit up, without the bit that leaves, and"
+        " enters the XOR of the bits numbered tap - 1 (0 is the least significant) at bit 0; `step`"
+        " shifts a cycle; r(t): the operand_width most significant bits of the state, XOR the"
+        " constant"
+    )
+    lanes: str = (
+        "lane i is input i: it takes the i-th seed and the i-th XOR constant, or the only one"
+    )
     restart: str = "every source is at t = 0 in the first counted cycle of every vector"
     multiplier: str = "p_ij(t) = x_i(t) AND w_ij(t), counted with the sign sign(x_i) * sign(w_ij)"
     adder: str = (
         "parallel counter: S_j = bias_j + sum over i and t of sign(x_i) * sign(w_ij) * p_ij(t)"
+    )
+    files: str = (
+        "layer_l_weights[j, i]: w_ij of layer l, an integer with a sign; layer_l_biases[j]: bias_j;"
+        " features[v, i]: x_i of the first layer for vector v, an integer with a sign"
     )
     bias: str = "bias_j = floor(b_j * bitstream_length + 1/2), preloaded"
     reencoding: str = (
@@ -192,11 +214,20 @@ class Manifest(_Record):
                 raise ValueError(f"layer {before.name} feeds {after.name}: it must clip")
         for layer in self.layers:
             for source in (layer.x_source, layer.w_source):
-                if source.lanes not in (1, layer.fan_in):
+                lists = [source.xor_constants]
+                if isinstance(source, LfsrSource):
+                    lists.append(source.seeds)
+                elif 1 << source.width != layer.bitstream_length:
                     raise ValueError(
-                        f"layer {layer.name}: a source has {source.lanes} lanes,"
-                        f" 1 or {layer.fan_in} are possible"
+                        f"layer {layer.name}: a counter of {source.width} bits does not count"
+                        f" {layer.bitstream_length} cycles"
                     )
+                for part in lists:
+                    if len(part) not in (1, layer.fan_in):
+                        raise ValueError(
+                            f"layer {layer.name}: a source has {len(part)} lanes,"
+                            f" 1 or {layer.fan_in} are possible"
+                        )
             if len(layer.certificate.witness) != layer.fan_in:
                 raise ValueError(f"layer {layer.name}: the witness has the wrong length")
         return self

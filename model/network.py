@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from model.errors import InputError
 from model.files import read_bytes, read_npz
@@ -23,12 +23,12 @@ class LayerDescription(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)
     activation: Literal["clip", "none"]
     scale_exponent: int = Field(ge=-16, le=16)
     bitstream_length: int
     accumulator_width: int | None = Field(
-        default=None, description="bits; absent: the fewest that cannot overflow"
+        default=None, ge=2, le=32, description="bits; absent: the fewest that cannot overflow"
     )
 
 
@@ -37,15 +37,27 @@ class NetworkDescription(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)
     description: str = ""
     attribution: str = ""
     operand_bits: int = Field(ge=1, le=15)
     confidence: float = Field(gt=0, lt=1)
     features_per_beat: int = Field(default=4, ge=1, le=32)
+    input_signed: bool = Field(
+        default=True, description="whether the first layer's inputs may be negative"
+    )
     layers: list[LayerDescription] = Field(min_length=1)
     weights: str = "weights.npz"
     test_data: str = "test.npz"
+
+    @field_validator("layers")
+    @classmethod
+    def _names_differ(cls, layers: list[LayerDescription]) -> list[LayerDescription]:
+        names = [layer.name for layer in layers]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two layers are called {name}")
+        return layers
 
 
 @dataclass(frozen=True)
@@ -113,15 +125,22 @@ def load_network(folder: Path) -> Network:
         test_path, {"features": "test features", "labels": "test labels"}, InputError, _MEND
     )
     check_layers([layer.name for layer in description.layers], weights, biases, str(weights_path))
-    features = _checked_features(
-        test["features"], weights[0].shape[1], description.operand_bits, str(test_path)
-    )
+    features = _checked_features(test["features"], weights[0].shape[1], description, str(test_path))
     labels = test["labels"]
     if labels.shape != (len(features),) or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(
             f"labels have shape {labels.shape} and type {labels.dtype}",
             str(test_path),
             f"give one integer for each of the {len(features)} vectors",
+        )
+    outputs = weights[-1].shape[0]
+    beyond = np.argwhere((labels < 0) | (labels >= outputs))
+    if len(beyond):
+        row = int(beyond[0, 0])
+        raise InputError(
+            f"label of vector {row} is {labels[row]}, which no output stands for",
+            str(test_path),
+            f"use 0 to {outputs - 1}",
         )
     return Network(
         description,
@@ -203,7 +222,7 @@ def check_layers(
 
 
 def _checked_features(
-    features: NDArray[np.integer], fan_in: int, operand_bits: int, where: str
+    features: NDArray[np.integer], fan_in: int, description: NetworkDescription, where: str
 ) -> NDArray[np.int16]:
     """Return the test features as int16, or say what is wrong with them."""
     if features.ndim != 2 or features.shape[1] != fan_in or len(features) == 0:
@@ -216,13 +235,15 @@ def _checked_features(
         raise InputError(
             f"features have type {features.dtype}", where, "store signed integer magnitudes"
         )
-    top = (1 << operand_bits) - 1
-    beyond = np.argwhere(np.abs(features.astype(np.int64)) > top)
+    top = (1 << description.operand_bits) - 1
+    bottom = -top if description.input_signed else 0
+    beyond = np.argwhere((features > top) | (features < bottom))
     if len(beyond):
         row, column = (int(position) for position in beyond[0])
         raise InputError(
             f"feature {column} of vector {row} is {features[row, column]}, out of range",
             where,
-            f"use -{top} to {top} for {operand_bits}-bit magnitudes",
+            f"use {bottom} to {top} for {description.operand_bits}-bit magnitudes"
+            + ("" if description.input_signed else " without sign (input_signed is false)"),
         )
     return features.astype(np.int16)

@@ -1,11 +1,12 @@
-"""From a trained network to a design: quantise, choose sources, certify, and write it all into a
-manifest."""
+"""From a trained network to a design: quantise, choose sources, certify, write a manifest."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,7 @@ from model.manifest import (
     DataFile,
     HoeffdingBound,
     Layer,
+    LayerStructure,
     LfsrSource,
     Manifest,
     QuantisationTerms,
@@ -33,7 +35,7 @@ from model.manifest import (
 )
 from model.network import Network
 from model.quantise import quantise_biases, quantise_weights
-from model.sequences import counter_sequence
+from model.sequences import check_counter_length
 from model.xor_constants import CertificateScan
 
 SourceKind = Literal["counter", "counter-lane", "lfsr", "lfsr-lane"]
@@ -42,7 +44,9 @@ SourceKind = Literal["counter", "counter-lane", "lfsr", "lfsr-lane"]
 MAX_ACCUMULATOR_WIDTH = 32
 WEIGHTS_FILE = "weights.npz"
 TEST_DATA_FILE = "test.npz"
-_LFSR_WIDTH = 16
+# Tables and simulations of more cycles are of no use to anybody, and do not fit into memory.
+MAX_LENGTH = 1 << 20
+_LFSR_WIDTHS = (16, 20, 24, 28, 32)
 
 
 @dataclass(frozen=True)
@@ -104,73 +108,68 @@ def plan_design(
     Raises
     ------
     InputError
-        If a length does not fit the source or the accumulator.
+        If a length does not fit the source or the accumulator, a layer that feeds another does
+        not clip, or the last one does.
     """
     description = network.description
+    if description.layers[-1].activation != "none":
+        raise InputError(
+            "the last layer clips, but the output stream carries counts",
+            f"layer {description.layers[-1].name}",
+            'set its activation to "none"',
+        )
+    for part in description.layers[:-1]:
+        if part.activation != "clip":
+            raise InputError(
+                "the layer does not clip, but feeds another, which takes magnitudes",
+                f"layer {part.name}",
+                'set its activation to "clip"',
+            )
     chosen = _lengths(network, lengths)
     operand_width = description.operand_bits
     weights = tuple(quantise_weights(weight, operand_width) for weight in network.weights)
     generator = np.random.default_rng(seed)
     biases = []
-    layers: list[Layer] = []
-    certificates = []
+    structures: list[LayerStructure] = []
     for index, (part, weight, length) in enumerate(
         zip(description.layers, weights, chosen, strict=True)
     ):
+        if length > MAX_LENGTH:
+            raise InputError(
+                f"bitstream length {length}", f"layer {part.name}", f"use at most {MAX_LENGTH}"
+            )
         # A counter's length is checked before anything is computed with it.
         if source in ("counter", "counter-lane"):
-            try:
-                counter_sequence(length, operand_width, reverse=False)
-            except InputError as error:
-                raise InputError(error.what, f"layer {part.name}", error.what_to_do) from None
+            check_counter_length(length, f"layer {part.name}")
         elif length < 2:
             raise InputError(
                 f"bitstream length {length}", f"layer {part.name}", "use a length of 2 or more"
             )
+        _check_count_range(part.name, network.biases[index], length)
         bias = quantise_biases(network.biases[index], length)
         biases.append(bias)
         accumulator = _accumulator_width(part.name, part.accumulator_width, weight, bias, length)
-        input_signed = index == 0 and bool((network.features < 0).any())
+        input_signed = index == 0 and description.input_signed
         x_source, w_source = _choose_sources(
             source, weight, length, operand_width, input_signed=input_signed, generator=generator
         )
-        draft = Layer(
-            name=part.name,
-            fan_in=weight.shape[1],
-            outputs=weight.shape[0],
-            bitstream_length=length,
-            input_signed=input_signed,
-            activation=part.activation,
-            scale_exponent=part.scale_exponent,
-            accumulator_width=accumulator,
-            x_source=x_source,
-            w_source=w_source,
-            certificate=Certificate(
-                value=0, numerator=0, denominator=1, output=0, sign=1, witness=[0] * weight.shape[1]
-            ),
-            hoeffding=_hoeffding(
-                source, weight, length, description.confidence, len(network.features)
-            ),
-            quantisation=QuantisationTerms(
-                weight=0.5 / (1 << operand_width),
-                bias=0.5 / length,
-                reencoding=0.5 / (1 << operand_width) if part.activation == "clip" else 0.0,
-            ),
-            propagated_bound=0,
+        structures.append(
+            LayerStructure(
+                name=part.name,
+                fan_in=weight.shape[1],
+                outputs=weight.shape[0],
+                bitstream_length=length,
+                input_signed=input_signed,
+                activation=part.activation,
+                scale_exponent=part.scale_exponent,
+                accumulator_width=accumulator,
+                x_source=x_source,
+                w_source=w_source,
+            )
         )
-        certificate = certificate_of(draft, weight, operand_width)
-        certificates.append(certificate)
-        layers.append(draft.model_copy(update={"certificate": _certificate_record(certificate)}))
-    bounds = propagate(
-        [np.abs(weight) / (1 << operand_width) for weight in weights],
-        [part.numerators.max(axis=0) / part.denominator for part in certificates],
-        [layer.scale_exponent for layer in layers],
-        0.5 / (1 << operand_width),
+    layers = bound_layers(
+        structures, weights, operand_width, description.confidence, len(network.features)
     )
-    layers = [
-        layer.model_copy(update={"propagated_bound": float(bound.max())})
-        for layer, bound in zip(layers, bounds, strict=True)
-    ]
     parameters = IntegerWeights(weights, tuple(biases))
     manifest = Manifest(
         network=description.name,
@@ -188,8 +187,62 @@ def plan_design(
     return Design(manifest, parameters, network.features, network.labels)
 
 
+def bound_layers(
+    structures: Sequence[LayerStructure],
+    weights: Sequence[NDArray[np.int32]],
+    operand_width: int,
+    confidence: float,
+    vectors: int,
+) -> list[Layer]:
+    """Compute every bound of a network's layers.
+
+    Parameters
+    ----------
+    structures : sequence of LayerStructure
+        The layers; bounds that they may already have are not looked at.
+    weights : sequence of numpy.ndarray
+        For each layer, shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
+    operand_width : int
+        Operand width K in bits.
+    confidence : float
+        Of the Hoeffding radii, in (0, 1).
+    vectors : int
+        Number of vectors that the radii cover together.
+
+    Returns
+    -------
+    list of Layer
+        The layers with certificates, radii, quantisation terms and propagated bounds.
+    """
+    levels = 1 << operand_width
+    certificates = [
+        certificate_of(structure, weight, operand_width)
+        for structure, weight in zip(structures, weights, strict=True)
+    ]
+    propagated = propagate(
+        [np.abs(weight) / levels for weight in weights],
+        [part.numerators.max(axis=0) / part.denominator for part in certificates],
+        [structure.scale_exponent for structure in structures],
+        0.5 / levels,
+    )
+    return [
+        Layer(
+            **{name: getattr(structure, name) for name in LayerStructure.model_fields},
+            certificate=_certificate_record(certificate),
+            hoeffding=_hoeffding(structure, confidence, vectors),
+            quantisation=QuantisationTerms(
+                weight=0.5 / levels,
+                bias=0.5 / structure.bitstream_length,
+                reencoding=0.5 / levels if structure.activation == "clip" else 0.0,
+            ),
+            propagated_bound=float(bound.max()),
+        )
+        for structure, certificate, bound in zip(structures, certificates, propagated, strict=True)
+    ]
+
+
 def certificate_of(
-    layer: Layer, weights: NDArray[np.integer], operand_width: int
+    layer: LayerStructure, weights: NDArray[np.integer], operand_width: int
 ) -> LayerCertificate:
     """Compute a layer's certificate from its sources and weights.
 
@@ -295,6 +348,19 @@ def _lengths(network: Network, lengths: Sequence[int] | None) -> list[int]:
     return list(lengths)
 
 
+def _check_count_range(name: str, biases: NDArray[np.float64], length: int) -> None:
+    """Refuse counts beyond any accumulator before numpy's integers wrap or its memory ends."""
+    bias = float(np.abs(biases).max())
+    largest = Fraction(bias) * length + length
+    if largest >= 1 << (MAX_ACCUMULATOR_WIDTH - 1):
+        raise InputError(
+            f"bitstream length {length} with a bias of {bias:.6g} needs an accumulator of"
+            f" {int(largest).bit_length() + 1} bits, there are {MAX_ACCUMULATOR_WIDTH}",
+            f"layer {name}",
+            "use a shorter bitstream or smaller biases",
+        )
+
+
 def _accumulator_width(
     name: str,
     wanted: int | None,
@@ -343,10 +409,16 @@ def _choose_sources(
             ),
         )
     lanes = fan_in if kind == "lfsr-lane" else 1
-    width = max(_LFSR_WIDTH, operand_width)
+    # All registers run through one cycle of states. It is made so long that the stretches they run
+    # through do not overlap: registers that follow each other closely are not independent.
+    width = next(
+        width
+        for width in _LFSR_WIDTHS
+        if (width >= operand_width
+        and 2 * lanes * (length + 1) * width < 1 << width)
+        or width == _LFSR_WIDTHS[-1]
+    )
     taps = maximal_taps(width)
-    # All registers run through one cycle of states: places far apart in it keep their windows apart
-    # where they fit.
     period = (1 << width) - 1
     first = int(generator.integers(1, period + 1))
     seeds = [
@@ -366,31 +438,44 @@ def _choose_sources(
     return x_source, w_source
 
 
-def _hoeffding(
-    kind: SourceKind, weights: NDArray[np.int32], length: int, confidence: float, vectors: int
-) -> HoeffdingBound:
+def _hoeffding(layer: LayerStructure, confidence: float, vectors: int) -> HoeffdingBound:
     """Return the simultaneous Hoeffding radius of a layer and what makes it sound."""
-    outputs, fan_in = weights.shape
-    # One range of 1 a lane: g_i = 1 in the unnormalised weighted sum.
-    norm2 = kind == "lfsr-lane"
-    norm = float(np.sqrt(fan_in)) if norm2 else float(fan_in)
-    family = outputs * vectors
-    fixed = "fixed sources: sound because the exact certificate is not above the radius"
+    sources = (layer.x_source, layer.w_source)
     random = "independent, and independent from cycle to cycle (random seeds, leap-ahead stepping)"
-    assumptions = {
-        "counter": fixed,
-        "counter-lane": fixed,
-        "lfsr": f"one x source and one w source for the layer, {random}",
-        "lfsr-lane": f"an x source and a w source for each lane, all {random}",
-    }
+    norm2 = False
+    if any(isinstance(source, CounterSource) for source in sources):
+        assumption = "fixed sources: sound because the exact certificate is not above the radius"
+    elif all(_own_stretches(source, layer) for source in sources):
+        norm2 = True
+        assumption = f"an x source and a w source for each lane, all {random}"
+    else:
+        assumption = f"x sources and w sources that lanes share, {random}"
+    # One range of 1 a lane: g_i = 1 in the unnormalised weighted sum. norm2 needs sources of its
+    # own for every lane, a shared one makes the lanes' errors add up.
+    norm = math.sqrt(layer.fan_in) if norm2 else float(layer.fan_in)
+    family = layer.outputs * vectors
     return HoeffdingBound(
         theorem="Hoeffding 1963, theorem 2, two-sided, union bound over the family",
         norm="norm2" if norm2 else "norm1",
         norm_value=norm,
         confidence=confidence,
         family_size=family,
-        radius=simultaneous_radius(length, norm, confidence, family),
-        assumption=assumptions[kind],
+        radius=simultaneous_radius(layer.bitstream_length, norm, confidence, family),
+        assumption=assumption,
+    )
+
+
+def _own_stretches(source: Source, layer: LayerStructure) -> bool:
+    """Return whether every lane has a register of its own with a stretch of states of its own.
+
+    XOR constants on a shared register do not count, and neither do registers whose cycle of states
+    is too short for the stretches that they run through: some would repeat others with a delay.
+    """
+    return (
+        isinstance(source, LfsrSource)
+        and source.sharing == "lane"
+        and len(source.seeds) == layer.fan_in
+        and 2 * layer.fan_in * (layer.bitstream_length + 1) * source.step < 1 << source.width
     )
 
 

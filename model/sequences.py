@@ -51,6 +51,29 @@ def source_sequence(
     return sequence
 
 
+def check_counter_length(length: int, where: str) -> None:
+    """Refuse a bitstream length that a counter cannot have.
+
+    Parameters
+    ----------
+    length : int
+        Bitstream length L, cycles.
+    where : str
+        What to name as the place of the error.
+
+    Raises
+    ------
+    InputError
+        If `length` is not a power of two of at least 2.
+    """
+    if length < 2 or length & (length - 1):
+        raise InputError(
+            f"a counter source cannot have a bitstream length of {length}",
+            where,
+            "use a power of two, 2 or more, or an LFSR source",
+        )
+
+
 def counter_sequence(length: int, operand_width: int, *, reverse: bool) -> NDArray[np.int32]:
     """Return a counter's values, or its bit-reversed values, aligned to the operand width.
 
@@ -75,13 +98,8 @@ def counter_sequence(length: int, operand_width: int, *, reverse: bool) -> NDArr
     InputError
         If `length` is not a power of two of at least 2.
     """
+    check_counter_length(length, "bitstream_length")
     width = length.bit_length() - 1
-    if length < 2 or length != 1 << width:
-        raise InputError(
-            f"a counter source cannot have a bitstream length of {length}",
-            "bitstream_length",
-            "use a power of two, 2 or more, or an LFSR source",
-        )
     count = np.arange(length, dtype=np.int32)
     if reverse:
         bits = count[:, None] >> np.arange(width, dtype=np.int32) & 1
@@ -143,12 +161,17 @@ def lfsr_sequence(
     stream[:width] = seed >> np.arange(width - 1, -1, -1, dtype=np.int64) & 1
     shortest = min(source.taps)
     position = width
+    stretch = 1
     while position < total:
-        # Bits up to `shortest` ahead depend on known bits only: a block at a time.
-        end = min(position + shortest, total)
+        # Squaring a polynomial over GF(2) doubles its exponents: the recurrence also holds with all
+        # taps times a power of two, once that many bits are known.
+        while 2 * stretch * width <= position:
+            stretch *= 2
+        # Bits up to the nearest tap ahead depend on known bits only: a block at a time.
+        end = min(position + shortest * stretch, total)
         block = np.zeros(end - position, dtype=np.uint8)
         for tap in source.taps:
-            block ^= stream[position - tap : end - tap]
+            block ^= stream[position - tap * stretch : end - tap * stretch]
         stream[position:end] = block
         position = end
     starts = np.arange(length) * source.step

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.lfsr import shift
-from model.manifest import CounterSource, Layer, LfsrSource
+from model.manifest import CounterSource, LayerStructure, LfsrSource
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def source_words(
 
 
 def evaluate_layer(
-    layer: Layer,
+    layer: LayerStructure,
     weights: NDArray[np.integer],
     biases: NDArray[np.integer],
     inputs: NDArray[np.integer],
@@ -89,7 +89,7 @@ def evaluate_layer(
 
     Parameters
     ----------
-    layer : Layer
+    layer : LayerStructure
         The layer's part of the manifest.
     weights : numpy.ndarray
         Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.

@@ -73,13 +73,28 @@ def generate_rtl(design: Design, folder: Path) -> list[Path]:
         for name, text in texts.items():
             (temporary / name).write_text(text)
         temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+        _replace_folder(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return [folder / name for name in texts]
+
+
+def _replace_folder(new: Path, folder: Path) -> None:
+    """Rename a complete folder to its final name; the old one is never seen half deleted."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        folder.rename(aside / folder.name)
+        try:
+            new.rename(folder)
+        except BaseException:
+            (aside / folder.name).rename(folder)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def render_design(design: Design) -> dict[str, str]:
@@ -138,6 +153,11 @@ def _layer_context(
 ) -> dict[str, Any]:
     """Return what the layer template needs."""
     width = manifest.operand_width
+    banks = [
+        _bank_context(layer, width, weights, biases, first)
+        for first in range(0, layer.outputs, BANK_NEURONS)
+    ]
+    result = _result_context(layer, width)
     return {
         "layer": layer,
         "bank_neurons": BANK_NEURONS,
@@ -150,11 +170,9 @@ def _layer_context(
             _source_context("x", layer.x_source, width),
             _source_context("w", layer.w_source, width),
         ],
-        "banks": [
-            _bank_context(layer, width, weights, biases, first)
-            for first in range(0, layer.outputs, BANK_NEURONS)
-        ],
-        **_result_context(layer, width),
+        "banks": banks,
+        "joins": _joins([bank["neurons"] for bank in banks], result["result_width"]),
+        **result,
     }
 
 
@@ -279,6 +297,37 @@ def _result_context(layer: Layer, width: int) -> dict[str, Any]:
         },
         "result_width": width,
         "cycles": length + width + 3 + layer.input_signed,
+    }
+
+
+def _joins(neurons: Sequence[int], result_width: int) -> dict[str, str | list[str]]:
+    """Return the expressions that put the banks of a layer together, as many as fit on a line."""
+
+    def wrapped(parts: Sequence[str], separator: str) -> str:
+        lines = [""]
+        for index, part in enumerate(parts):
+            more = part + (separator if index < len(parts) - 1 else "")
+            # 68 leaves room for "assign <name> = " on the first line.
+            if lines[-1] and len(lines[-1] + more) > 68:
+                lines.append("")
+            lines[-1] += more
+        return "\n    ".join(line.rstrip() for line in lines)
+
+    banks = range(len(neurons))
+    return {
+        "acc_ready": wrapped([f"acc_ready_{bank}" for bank in banks], " && "),
+        "result_valid": wrapped([f"result_valid_{bank}" for bank in banks], " && "),
+        "planes": [
+            wrapped(
+                [
+                    f"result_{bank}[{plane}*{neurons[bank]} +: {neurons[bank]}]"
+                    for bank in reversed(banks)
+                ],
+                ", ",
+            )
+            for plane in range(result_width)
+        ],
+        "trace_count": wrapped([f"acc_{bank}" for bank in reversed(banks)], ", "),
     }
 
 

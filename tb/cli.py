@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 
 from model.errors import CertibitError, InputError
@@ -21,7 +22,24 @@ from tb.summary import print_summary
 REPOSITORY = Path(__file__).resolve().parent.parent
 _SHIPPED = REPOSITORY / "networks" / "mnist_pca50"
 
+
+class _Interrupted(Exception):
+    """Ctrl-C, under a name that typer does not turn into an exit code of its own, in silence."""
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, whose interruption reaches `main`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -77,7 +95,7 @@ def run(
         net, build, sim.value if sim else None, vectors, _lengths(length), source.value, _say
     )
     print_summary(report, console)
-    console.print(f"evidence in {folder}", soft_wrap=True)
+    console.print(f"evidence in {folder}", soft_wrap=True, markup=False)
     _finish(report.verdict)
 
 
@@ -115,7 +133,7 @@ def signoff(
     folder = build / network.description.name
     design = flow.read_design(folder)
     simulators = flow.choose_simulators(sim.value if sim else None)
-    report = flow.simulate_and_sign_off(network, design, folder, simulators, vectors, _say)
+    report = flow.simulate_and_sign_off(network, net, design, folder, simulators, vectors, _say)
     print_summary(report, console)
     _finish(report.verdict)
 
@@ -135,7 +153,7 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Interrupted):
         print("certibit: interrupted; finished builds are kept, run it again", file=sys.stderr)
         raise SystemExit(130) from None
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from model.errors import InputError, ToolError
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import InputError, ManifestError, ToolError
 from model.manifest import MANIFEST_FILE, export_schema, load_manifest
 from model.network import Network, load_network
 from model.plan import Design, SourceKind, load_design, plan_design, save_design
+from model.quantise import quantise_biases, quantise_weights
 from rtl_gen.generator import generate_rtl
 from tb.evidence import COUNTS_FILE, save_counts
-from tb.signoff import Signoff, WitnessRun, save_signoff, sign_off
+from tb.signoff import JUNIT_FILE, SIGNOFF_FILE, Signoff, WitnessRun, save_signoff, sign_off
 from tb.simulate import RTL_FOLDER, Simulation, simulate_layer, simulate_network
 from tb.simulators import Simulator, find_simulator
 
@@ -98,6 +104,7 @@ def read_design(folder: Path) -> Design:
 
 def simulate_and_sign_off(
     network: Network,
+    net: Path,
     design: Design,
     folder: Path,
     simulators: Simulators,
@@ -110,6 +117,8 @@ def simulate_and_sign_off(
     ----------
     network : Network
         The real-number network.
+    net : pathlib.Path
+        Its folder, for the command that repeats a failing run.
     design : Design
         The design made of it, whose RTL stands in `folder`.
     folder : pathlib.Path
@@ -125,8 +134,19 @@ def simulate_and_sign_off(
     -------
     Signoff
         The report.
+
+    Raises
+    ------
+    ManifestError
+        If the design was planned from another network, or the RTL is of another design.
+    InputError
+        If there are not that many vectors.
+    SignoffError
+        If a simulation left no complete recording.
     """
+    _check_origin(network, design, folder)
     main_vectors = _vector_count(design, simulators.main, vectors)
+    _remove_evidence(folder)
     with _told(say, f"simulate {main_vectors} vectors in {_name(simulators.main)}") as note:
         main = simulate_network(
             design,
@@ -156,7 +176,9 @@ def simulate_and_sign_off(
             drive_witnesses(design, index, folder, simulators.main)
             for index in range(len(design.manifest.layers))
         ]
-    report = sign_off(network, design, main, witnesses, second, simulators.why_no_second)
+    command = "WAVES=1 .venv/bin/certibit signoff"
+    rerun = f"{command} --net {_quoted(net)} --build {_quoted(folder.parent)}"
+    report = sign_off(network, design, main, witnesses, second, simulators.why_no_second, rerun)
     runs = [main, *(run.simulation for run in witnesses), *([second] if second else [])]
     save_signoff(report, runs, folder)
     return report
@@ -238,7 +260,39 @@ def run_all(
         network, design = plan_network(net, folder, lengths, source)
     with _told(say, f"generate RTL in {folder / RTL_FOLDER}"):
         generate(design, folder)
-    return simulate_and_sign_off(network, design, folder, simulators, vectors, say), folder
+    return simulate_and_sign_off(network, net, design, folder, simulators, vectors, say), folder
+
+
+def _check_origin(network: Network, design: Design, folder: Path) -> None:
+    """Refuse to hold a design to a network that it was not planned from."""
+    manifest, parameters = design.manifest, design.parameters
+    if len(network.weights) == len(manifest.layers):
+        weights = [quantise_weights(part, manifest.operand_width) for part in network.weights]
+        biases = [
+            quantise_biases(part, layer.bitstream_length)
+            for part, layer in zip(network.biases, manifest.layers, strict=True)
+        ]
+        pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
+            *zip(weights, parameters.weights, strict=True),
+            *zip(biases, parameters.biases, strict=True),
+            (network.features, design.features),
+            (network.labels, design.labels),
+        ]
+        if all(np.array_equal(ours, planned) for ours, planned in pairs):
+            return
+    raise ManifestError(
+        "the design was planned from another network than this one, or from an older one",
+        str(folder / MANIFEST_FILE),
+        "run the plan step again (make)",
+    )
+
+
+def _remove_evidence(folder: Path) -> None:
+    """Remove an earlier run's evidence: a run that ends early must not leave it standing."""
+    for name in (SIGNOFF_FILE, JUNIT_FILE):
+        (folder / name).unlink(missing_ok=True)
+    for counts in folder.glob(COUNTS_FILE.replace(".npz", "*.npz")):
+        counts.unlink()
 
 
 def _vector_count(design: Design, simulator: Simulator, vectors: int | None) -> int:
@@ -253,6 +307,11 @@ def _vector_count(design: Design, simulator: Simulator, vectors: int | None) -> 
             f"use 1 to {available}",
         )
     return vectors
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def _name(simulator: Simulator) -> str:

@@ -6,6 +6,7 @@ bit-planes (bit k of element i of M at ``k * M + i``).
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jinja2
@@ -24,6 +25,7 @@ STIMULUS_FILE = "stimulus.hex"
 BENCH_FILE = "bench.json"
 INPUTS_FILE = "inputs.npz"
 CYCLES_FILE = "cycles.json"
+IDENTITY_FILE = "identity.txt"
 
 _AXIL_INPUTS = (
     ("s_axil_awaddr", 12),
@@ -288,9 +290,8 @@ def read_stream_counts(path: Path, vectors: int, outputs: int) -> NDArray[np.int
     SignoffError
         If beats are missing, hold anything but binary digits, or TLAST stands at the wrong beats.
     """
-    lines = _recorded_lines(path, vectors * outputs)
-    fields = [line.split() for line in lines]
-    last = "".join(field[0] for field in fields)
+    lines = _recorded_lines(path, vectors * outputs, f"[01xz] {_hex_digits(32)}")
+    last = "".join(line[0] for line in lines)
     if last != ("0" * (outputs - 1) + "1") * vectors:
         beat = next(i for i, bit in enumerate(last) if bit != "01"[i % outputs == outputs - 1])
         raise SignoffError(
@@ -298,7 +299,7 @@ def read_stream_counts(path: Path, vectors: int, outputs: int) -> NDArray[np.int
             str(path),
             "look at the output stream of that packet with WAVES=1",
         )
-    raw = _hex_bytes("".join(field[1] for field in fields), path)
+    raw = _hex_bytes("".join(line[2:] for line in lines), path)
     return np.frombuffer(raw, dtype=">i4").astype(np.int64).reshape(vectors, outputs)
 
 
@@ -356,7 +357,7 @@ def _write_hex(path: Path, data: bytes, word_bytes: int) -> None:
 
 def _read_bits(path: Path, vectors: int, bits: int) -> NDArray[np.uint8]:
     """Read words of `bits` bits, one a line: shape (vectors, bits), bit 0 first."""
-    lines = _recorded_lines(path, vectors)
+    lines = _recorded_lines(path, vectors, _hex_digits(bits))
     digits = -(-bits // 8) * 2
     raw = _hex_bytes("".join(line.rjust(digits, "0") for line in lines), path)
     words = np.frombuffer(raw, dtype=np.uint8).reshape(vectors, digits // 2)
@@ -374,10 +375,15 @@ def _plane_numbers(bits: NDArray[np.uint8], elements: int, *, signed: bool) -> N
     return numbers
 
 
-def _recorded_lines(path: Path, expected: int) -> list[str]:
+def _hex_digits(bits: int) -> str:
+    """Return the pattern of a word as ``%h`` prints it."""
+    return f"[0-9a-fxz]{{{-(-bits // 4)}}}"
+
+
+def _recorded_lines(path: Path, expected: int, pattern: str) -> list[str]:
     """Return the lines of a recording, which must be complete."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(errors="replace").lower().splitlines()
     except OSError as error:
         raise SignoffError(
             f"cannot read what the simulation recorded: {error.strerror}",
@@ -388,8 +394,16 @@ def _recorded_lines(path: Path, expected: int) -> list[str]:
         raise SignoffError(
             f"the simulation recorded {len(lines)} of {expected} words",
             str(path),
-            "the design hung or the run was cut short: see the simulation's log",
+            "the design hung, the disk is full or the run was cut short: see the simulation's log",
         )
+    whole = re.compile(pattern)
+    for number, line in enumerate(lines, start=1):
+        if not whole.fullmatch(line):
+            raise SignoffError(
+                f"line {number} of what the simulation recorded is not a whole word",
+                str(path),
+                "the run was cut short or the file was edited: simulate again",
+            )
     return lines
 
 

@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 from model.forward import GoldenNetwork, layer_errors
 from model.manifest import load_manifest, manifest_digest
 from model.plan import Design, load_design
-from tb.harness import BENCH_FILE, CYCLES_FILE, INPUTS_FILE, read_network_counts
+from tb.harness import (
+    BENCH_FILE,
+    CYCLES_FILE,
+    IDENTITY_FILE,
+    INPUTS_FILE,
+    read_network_counts,
+)
 
 _REGISTER_ID = 0x000
 
@@ -71,6 +77,7 @@ async def test_id_is_the_manifests(dut: Any) -> None:
     master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst_n, False)
     words = await master.read_dwords(_REGISTER_ID, 8, byteorder="little")
     identity = "".join(f"{word:08x}" for word in words)
+    Path(IDENTITY_FILE).write_text(identity)
     assert identity == manifest_digest(design().manifest), (
         f"RTL from another manifest: its ID register is {identity}"
     )

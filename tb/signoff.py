@@ -183,6 +183,7 @@ def sign_off(
     witnesses: Sequence[WitnessRun],
     second: Simulation | None,
     why_no_second: str,
+    rerun: str,
 ) -> Signoff:
     """Judge the evidence.
 
@@ -200,6 +201,9 @@ def sign_off(
         The first vectors in another simulator.
     why_no_second : str
         Why there is none, where there is none.
+    rerun : str
+        Command that simulates the same RTL again with waves; a simulator and a number of vectors
+        are appended to it.
 
     Returns
     -------
@@ -239,15 +243,15 @@ def sign_off(
     checks = [
         _manifest_check(design),
         _identity_check(manifest, main),
-        *_count_checks(manifest, main, golden),
-        *_bound_checks(manifest, layers),
+        *_count_checks(manifest, main, golden, rerun),
+        *_bound_checks(manifest, layers, errors, main, rerun),
         *_witness_checks(design, witness_error_tables),
         Check(
             id="end-to-end",
             verdict=_verdict(end_to_end <= manifest.end_to_end_bound),
             detail=f"largest output error {end_to_end:.6g}, bound {manifest.end_to_end_bound:.6g}",
         ),
-        _simulator_check(main, second, why_no_second),
+        _simulator_check(manifest, main, second, why_no_second),
         *_bench_checks([main, *(run.simulation for run in witnesses)], second),
     ]
     return Signoff(
@@ -347,23 +351,27 @@ def _manifest_check(design: Design) -> Check:
     wrong = [
         layer.name for layer, again in zip(manifest.layers, fresh, strict=True) if layer != again
     ]
+    if manifest.end_to_end_bound != fresh[-1].propagated_bound:
+        wrong.append("end to end")
     detail = "certificates, radii and propagated bounds computed anew are the manifest's"
     if wrong:
-        detail = f"bounds computed anew differ from the manifest's in layers {', '.join(wrong)}"
+        detail = f"bounds computed anew differ from the manifest's: {', '.join(wrong)}"
     return Check(id="manifest", verdict=_verdict(not wrong), detail=detail)
 
 
 def _identity_check(manifest: Manifest, main: Simulation) -> Check:
-    """Say what the bench found in the ID register, which it read over AXI4-Lite."""
-    failure = main.failure or ""
-    detail = f"ID register {manifest_digest(manifest)[:16]}... read over AXI4-Lite"
-    if "RTL from another manifest" in failure:
-        return Check(id="identity", verdict="FAIL", detail=failure)
-    return Check(id="identity", verdict="PASS", detail=detail)
+    """Hold what the bench read from the ID register over AXI4-Lite to the manifest's digest."""
+    digest = manifest_digest(manifest)
+    detail = f"ID register {digest} read over AXI4-Lite"
+    if main.identity is None:
+        detail = "the ID register was not read"
+    elif main.identity != digest:
+        detail = f"RTL from another manifest: its ID register is {main.identity}, not {digest}"
+    return Check(id="identity", verdict=_verdict(main.identity == digest), detail=detail)
 
 
 def _count_checks(
-    manifest: Manifest, main: Simulation, golden: Sequence[NDArray[np.int64]]
+    manifest: Manifest, main: Simulation, golden: Sequence[NDArray[np.int64]], rerun: str
 ) -> list[Check]:
     """S1: every count equals the golden count."""
     checks = []
@@ -375,8 +383,7 @@ def _count_checks(
             detail = (
                 f"{len(wrong)} of {model.size} counts differ, first at vector {vector}, neuron"
                 f" {neuron}: RTL {measured[vector, neuron]}, golden {model[vector, neuron]}"
-                f" (simulator seed {main.seed}; rerun just these with waves:"
-                f" WAVES=1 make SIM={main.simulator.name} VECTORS={vector + 1})"
+                f" ({_how_to_rerun(main, vector, rerun)})"
             )
         checks.append(
             Check(id=f"S1-counts-{layer.name}", verdict=_verdict(not len(wrong)), detail=detail)
@@ -384,20 +391,37 @@ def _count_checks(
     return checks
 
 
-def _bound_checks(manifest: Manifest, layers: Sequence[LayerRecord]) -> list[Check]:
+def _how_to_rerun(main: Simulation, vector: int, rerun: str) -> str:
+    """Say how to see a vector again."""
+    return (
+        f"simulator seed {main.seed}; with waves up to this vector:"
+        f" {rerun} --sim {main.simulator.name} --vectors {vector + 1}"
+    )
+
+
+def _bound_checks(
+    manifest: Manifest,
+    layers: Sequence[LayerRecord],
+    errors: Sequence[NDArray[np.float64]],
+    main: Simulation,
+    rerun: str,
+) -> list[Check]:
     """S2: errors within certificate and radius; of fixed sources, certificate within radius."""
     checks = []
-    for layer, record in zip(manifest.layers, layers, strict=True):
+    for layer, record, error in zip(manifest.layers, layers, errors, strict=True):
+        vector, neuron = (int(i) for i in np.unravel_index(np.abs(error).argmax(), error.shape))
         for name, bound in (
             ("certificate", record.certified_bound),
             ("hoeffding", record.hoeffding_radius),
         ):
-            checks.append(
-                Check(
-                    id=f"S2-{name}-{layer.name}",
-                    verdict=_verdict(record.max_abs_error <= bound),
-                    detail=f"largest error {record.max_abs_error:.6g}, {name} {bound:.6g}",
+            held = record.max_abs_error <= bound
+            detail = f"largest error {record.max_abs_error:.6g}, {name} {bound:.6g}"
+            if not held:
+                detail += (
+                    f", at vector {vector}, neuron {neuron} ({_how_to_rerun(main, vector, rerun)})"
                 )
+            checks.append(
+                Check(id=f"S2-{name}-{layer.name}", verdict=_verdict(held), detail=detail)
             )
         if isinstance(layer.x_source, CounterSource) and isinstance(layer.w_source, CounterSource):
             checks.append(
@@ -416,29 +440,48 @@ def _witness_checks(design: Design, tables: Sequence[NDArray[np.int64]]) -> list
     checks = []
     for index, (layer, measured) in enumerate(zip(design.manifest.layers, tables, strict=True)):
         certified = design.certificate(index).numerators
-        missed = int((measured != certified).sum())
-        checks.append(
-            Check(
-                id=f"witness-{layer.name}",
-                verdict=_verdict(missed == 0),
-                detail=f"{certified.size - missed} of {certified.size} witnesses (every neuron,"
-                " both directions) reach exactly their certified error in RTL",
+        missed = np.argwhere(measured != certified)
+        detail = (
+            f"{certified.size - len(missed)} of {certified.size} witnesses (every neuron, both"
+            " directions) reach exactly their certified error in RTL"
+        )
+        if len(missed):
+            direction, neuron = (int(position) for position in missed[0])
+            detail += (
+                f"; not the one of neuron {neuron} {('upwards', 'downwards')[direction]}: RTL"
+                f" {measured[direction, neuron]}, certified {certified[direction, neuron]}, in"
+                " units of 1/(L 4**K)"
             )
+        checks.append(
+            Check(id=f"witness-{layer.name}", verdict=_verdict(not len(missed)), detail=detail)
         )
     return checks
 
 
-def _simulator_check(main: Simulation, second: Simulation | None, why_no_second: str) -> Check:
+def _simulator_check(
+    manifest: Manifest, main: Simulation, second: Simulation | None, why_no_second: str
+) -> Check:
     """Two simulators agree on every count."""
     if second is None:
         return Check(id="simulators-agree", verdict="SKIPPED", detail=why_no_second)
     differing = _differing(main, second)
-    return Check(
-        id="simulators-agree",
-        verdict=_verdict(differing == 0),
-        detail=f"{second.simulator.name} {second.simulator.version} on {len(second.inputs)}"
-        f" vectors: {differing} counts differ from {main.simulator.name}'s",
+    detail = (
+        f"{second.simulator.name} {second.simulator.version} on {len(second.inputs)} vectors:"
+        f" {differing} counts differ from {main.simulator.name}'s"
     )
+    if differing:
+        common = min(len(main.inputs), len(second.inputs))
+        index, wrong = next(
+            (index, wrong)
+            for index, (ours, theirs) in enumerate(zip(main.counts, second.counts, strict=True))
+            if len(wrong := np.argwhere(ours[:common] != theirs[:common]))
+        )
+        vector, neuron = (int(position) for position in wrong[0])
+        detail += (
+            f", first in layer {manifest.layers[index].name}, vector {vector}, neuron {neuron}:"
+            f" {second.counts[index][vector, neuron]}, not {main.counts[index][vector, neuron]}"
+        )
+    return Check(id="simulators-agree", verdict=_verdict(differing == 0), detail=detail)
 
 
 def _differing(main: Simulation, second: Simulation) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tb.signoff import Signoff
@@ -72,6 +73,8 @@ def print_summary(report: Signoff, console: Console) -> None:
     for check in report.checks:
         if check.verdict != "PASS":
             colour = "red" if check.verdict == "FAIL" else "yellow"
-            console.print(f"[{colour}]{check.verdict}[/{colour}] {check.id}: {check.detail}")
+            console.print(
+                f"[{colour}]{check.verdict}[/{colour}] {check.id}: {escape(check.detail)}"
+            )
     colour = "green" if report.verdict == "PASS" else "red"
     console.print(f"[bold {colour}]{report.verdict}[/bold {colour}]")

@@ -1,0 +1,87 @@
+"""Small random networks for benches: every extreme of the operands occurs in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from model.network import LayerDescription, Network, NetworkDescription
+
+
+def sample_network(
+    widths: Sequence[int],
+    generator: np.random.Generator,
+    *,
+    operand_bits: int = 8,
+    signed: bool = True,
+    scale_exponents: Sequence[int] | None = None,
+    vectors: int = 16,
+    last_activation: str = "none",
+    features_per_beat: int = 4,
+) -> Network:
+    """Make a network with random weights, biases and features.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Inputs of the network and outputs of each layer: (6, 5, 3) has two layers.
+    generator : numpy.random.Generator
+        Where the numbers come from.
+    operand_bits : int
+        Operand width K in bits.
+    signed : bool
+        Whether features may be negative.
+    scale_exponents : sequence of int, optional
+        Power-of-two scale of each layer; default: 0.
+    vectors : int
+        Number of feature vectors.
+    last_activation : {'none', 'clip'}
+        Activation of the last layer; all others clip.
+    features_per_beat : int
+        Of the input stream.
+
+    Returns
+    -------
+    Network
+        About a tenth of the weights are 0, -1 or +1 each; the first vectors hold the extremes.
+    """
+    layers = len(widths) - 1
+    exponents = list(scale_exponents) if scale_exponents is not None else [0] * layers
+    weights, biases = [], []
+    for fan_in, outputs in pairwise(widths):
+        weight = generator.uniform(-1, 1, (outputs, fan_in))
+        special = generator.integers(0, 10, weight.shape)
+        weight[special == 0] = 0.0
+        weight[special == 1] = 1.0
+        weight[special == 2] = -1.0
+        weights.append(weight)
+        biases.append(generator.uniform(-2, 2, outputs))
+    top = (1 << operand_bits) - 1
+    features = generator.integers(-top if signed else 0, top + 1, (vectors, widths[0]))
+    for row, value in enumerate((0, top, -top if signed else top)):
+        if row < vectors - 1:
+            features[row] = value
+    return Network(
+        NetworkDescription(
+            name="sample",
+            operand_bits=operand_bits,
+            confidence=0.95,
+            features_per_beat=features_per_beat,
+            input_signed=signed,
+            layers=[
+                LayerDescription(
+                    name=f"layer{index}",
+                    activation="clip" if index < layers - 1 else last_activation,
+                    scale_exponent=exponents[index],
+                    bitstream_length=256,
+                )
+                for index in range(layers)
+            ],
+        ),
+        tuple(weights),
+        tuple(biases),
+        features.astype(np.int16),
+        generator.integers(0, widths[-1], vectors),
+    )

@@ -1,0 +1,196 @@
+"""Bench of hdl/sc_result_clip_divide.v: re-encoding by division, of every count.
+
+A case has several variants of the stage in one wrapper module, which is written beside the builds;
+they accept the same counts.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import cocotb
+import numpy as np
+import pytest
+
+from model.streams import reencode
+from tb.bench_support import BENCH_BUILDS, HDL, SIMULATORS, elaborate
+from tb.result_bench import ResultBench, edges, reencoded, write_wrapper
+from tb.runner import run_bench
+from tb.simulators import find_simulator
+
+WRAPPER = "sc_result_clip_divide_bench"
+CASE_VARIABLE = "BENCH_CASE"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sizes that all variants share, and the variants."""
+
+    neurons: int
+    acc_width: int
+    operand_width: int
+    variants: tuple[tuple[int, int], ...]  # LogMultiplier, Divisor
+
+    @property
+    def multipliers(self) -> list[Fraction]:
+        """Magnitude steps of one count, of each variant."""
+        return [Fraction(1 << log, divisor) for log, divisor in self.variants]
+
+
+class TB(ResultBench):
+    """All variants of a case.
+
+    Parameters
+    ----------
+    dut : Any
+        Handle of a case's wrapper.
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self.case = case = CASES[os.environ[CASE_VARIABLE]]
+        super().__init__(
+            dut,
+            neurons=case.neurons,
+            acc_width=case.acc_width,
+            latency=case.operand_width + 2,
+            results={
+                f"magnitude_{number}_o": (
+                    partial(reencoded, multiplier=multiplier, width=case.operand_width),
+                    case.operand_width,
+                )
+                for number, multiplier in enumerate(case.multipliers)
+            },
+        )
+
+
+async def start(dut: Any) -> TB:
+    """Make a test bench, out of reset."""
+    tb = TB(dut)
+    await tb.reset()
+    return tb
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def counts_become_magnitudes(dut: Any) -> None:
+    """All counts of a narrow accumulator; of a wide one, random ones and where results change."""
+    tb = await start(dut)
+    low, high = tb.range
+    if tb.acc_width <= 9:
+        counts = set(range(low, high + 1))
+    else:
+        counts = {low, low + 1, -1, 0, 1, high - 1, high}
+        counts |= {count for _ in range(10) for count in tb.draw()}
+        for multiplier in tb.case.multipliers:
+            counts |= edges(multiplier, tb.case.operand_width)
+    await tb.try_counts(sorted(count for count in counts if low <= count <= high))
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def results_follow_each_other(dut: Any) -> None:
+    """With a taker that never waits, counts are accepted in the cycle in which a result goes."""
+    tb = await start(dut)
+    await tb.flow(period=tb.case.operand_width + 2)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_result_waits_for_its_taker(dut: Any) -> None:
+    """It stays as it is, and nothing is accepted over it."""
+    await (await start(dut)).wait_for_the_taker()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def clear_drops_a_result(dut: Any) -> None:
+    """In each cycle of its life."""
+    await (await start(dut)).clear_at_each_point()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def reset_drops_a_result(dut: Any) -> None:
+    """In each cycle of its life, without a clock edge."""
+    await (await start(dut)).reset_at_each_point()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(idle=[0.0, 0.5], wait=[0.0, 0.7])
+async def anything_at_any_time(dut: Any, idle: float, wait: float) -> None:
+    """Random pauses on both sides, clears and resets."""
+    await (await start(dut)).anything(idle, wait)
+
+
+CASES = {
+    "smallest": Case(1, 2, 1, ((0, 1), (1, 1), (0, 3), (3, 2))),
+    "exhaustive": Case(
+        3,
+        8,
+        4,
+        ((4, 100), (0, 3), (8, 100), (0, 1), (3, 1), (5, 64), (4, 16), (2, 7), (10, 37), (6, 99)),
+    ),
+    "narrow_result": Case(5, 9, 1, ((0, 100), (1, 100), (1, 3), (4, 255), (0, 256), (0, 257))),
+    "wide_result": Case(2, 5, 10, ((0, 1), (10, 3), (9, 100), (12, 25), (31, 1 << 29))),
+    "mnist": Case(10, 17, 8, ((8, 100), (7, 100), (9, 3), (8, 255), (8, 256), (0, 999))),
+    "widest": Case(
+        3, 32, 15, ((15, 100), (0, (1 << 30) - 1), (31, (1 << 30) - 1), (31, 3), (12, 99_999))
+    ),
+}
+VERILATED = ("exhaustive", "widest")
+RUNS = [("icarus", name) for name in CASES] + [("verilator", name) for name in VERILATED]
+
+
+@pytest.mark.parametrize(("simulator", "case"), RUNS)
+def test_sc_result_clip_divide(simulator: str, case: str) -> None:
+    found = CASES[case]
+    wrapper = BENCH_BUILDS / "wrappers" / case / f"{WRAPPER}.v"
+    write_wrapper(
+        wrapper,
+        "sc_result_clip_divide",
+        neurons=found.neurons,
+        acc_width=found.acc_width,
+        operand_width=found.operand_width,
+        variants=[{"LogMultiplier": log, "Divisor": divisor} for log, divisor in found.variants],
+    )
+    run_bench(
+        name=f"sc_result_clip_divide_{case}",
+        toplevel=WRAPPER,
+        sources=[wrapper, HDL / "sc_result_clip_divide.v"],
+        module="tb.test_sc_result_clip_divide",
+        simulator=find_simulator(simulator),
+        build_root=BENCH_BUILDS,
+        env={CASE_VARIABLE: case},
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_formula_is_the_golden_models(case: str) -> None:
+    found = CASES[case]
+    width = found.operand_width
+    for (log, divisor), multiplier in zip(found.variants, found.multipliers, strict=True):
+        counts = [*range(-300, 300), *edges(multiplier, width)]
+        golden = reencode(np.array(counts), divisor, width, log - width)
+        assert [reencoded(count, multiplier, width) for count in counts] == golden
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize(
+    ("parameters", "rule"),
+    [
+        ({"Neurons": 0}, "Neurons_must_be_positive"),
+        ({"OperandWidth": 0}, "OperandWidth_must_be_positive"),
+        ({"AccWidth": 1}, "AccWidth_must_be_at_least_2"),
+        ({"Divisor": 0}, "Divisor_must_be_1_to_2_to_the_30"),
+        ({"Divisor": 1 << 30}, "Divisor_must_be_1_to_2_to_the_30"),
+        ({"Divisor": -5}, "Divisor_must_be_1_to_2_to_the_30"),
+        ({"LogMultiplier": -1}, "LogMultiplier_must_be_0_to_31"),
+        ({"LogMultiplier": 32}, "LogMultiplier_must_be_0_to_31"),
+    ],
+)
+def test_illegal_parameters_stop_elaboration(
+    simulator: str, parameters: dict[str, int], rule: str
+) -> None:
+    sources = [HDL / "sc_result_clip_divide.v"]
+    result = elaborate(find_simulator(simulator), "sc_result_clip_divide", sources, parameters)
+    assert result.returncode != 0
+    assert rule in result.stdout

@@ -1,0 +1,230 @@
+"""The generator: the same text every time, all files or none, and its layout."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.errors import InputError
+from model.manifest import manifest_digest
+from model.plan import Design, SourceKind, plan_design
+from rtl_gen.generator import (
+    BANK_NEURONS,
+    TOP_MODULE,
+    generate_rtl,
+    hdl_sources,
+    layer_module,
+    render_design,
+)
+from tests.builders import check_message, random_design, small_network, snapshot
+
+KINDS: list[SourceKind] = ["counter", "counter-lane", "lfsr", "lfsr-lane"]
+
+
+def planned(seed: int = 1, kind: SourceKind = "counter") -> Design:
+    return plan_design(small_network(np.random.default_rng(seed)), source=kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_design_gives_the_same_text(kind: SourceKind, tmp_path: Path) -> None:
+    generate_rtl(planned(kind=kind), tmp_path / "one")
+    generate_rtl(planned(kind=kind), tmp_path / "two")
+    assert snapshot(tmp_path / "one") == snapshot(tmp_path / "two")
+    generate_rtl(planned(2, kind=kind), tmp_path / "three")
+    assert snapshot(tmp_path / "one") != snapshot(tmp_path / "three")
+
+
+def test_one_file_a_layer_and_the_top(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "rtl"
+    design = planned()
+    files = generate_rtl(design, folder)
+    assert [path.name for path in files] == [
+        "certibit_layer_0.v", "certibit_layer_1.v", "certibit_top.v",
+    ]  # fmt: skip
+    assert sorted(folder.iterdir()) == sorted(files)
+    assert {path.name: path.read_text() for path in files} == render_design(design)
+    for path in files:
+        assert re.findall(r"^module (\w+)", path.read_text(), re.M) == [path.stem]
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_digest_is_in_every_file_and_in_the_id_register() -> None:
+    design = planned()
+    digest = manifest_digest(design.manifest)
+    texts = render_design(design)
+    for text in texts.values():
+        assert digest in text.split("`default_nettype")[0]
+    assert f".Id(256'h{digest})" in texts[f"{TOP_MODULE}.v"]
+
+
+def test_a_last_layer_that_clips_is_refused(tmp_path: Path) -> None:
+    design = planned()
+    *first, last = design.manifest.layers
+    layers = [*first, last.model_copy(update={"activation": "clip"})]
+    spoilt = replace(design, manifest=design.manifest.model_copy(update={"layers": layers}))
+    with pytest.raises(InputError) as caught:
+        generate_rtl(spoilt, tmp_path / "rtl")
+    check_message(caught.value, "last layer clips", "layer layer_1", '"none"')
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_design_replaces_the_old_files(tmp_path: Path) -> None:
+    folder = tmp_path / "rtl"
+    generate_rtl(plan_design(small_network(np.random.default_rng(1), (3, 2, 2, 2))), folder)
+    assert (folder / "certibit_layer_2.v").exists()
+    generate_rtl(planned(), folder)
+    assert {name: data.decode() for name, data in snapshot(folder).items()} == render_design(
+        planned()
+    )
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nothing there", "an old design there"])
+@pytest.mark.parametrize("step", ["write", "chmod", "rename"])
+@pytest.mark.parametrize("turn", [0, 1, 2])
+def test_all_files_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool, step: str, turn: int
+) -> None:
+    """Whatever step fails, and whichever turn it is of it, the folder is as it was."""
+    folder = tmp_path / "rtl"
+    if there:
+        generate_rtl(planned(), folder)
+    before = snapshot(tmp_path)
+    method = {"write": "write_text", "chmod": "chmod", "rename": "rename"}[step]
+    original = getattr(Path, method)
+    calls = itertools.count()
+    failed = []
+
+    def fail(path: Path, *arguments: object, **options: object) -> object:
+        if next(calls) == turn:
+            failed.append(path)
+            raise OSError(28, "No space left on device")
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, method, fail)
+    try:
+        generate_rtl(planned(2), folder)
+        finished = True
+    except OSError:
+        finished = False
+    monkeypatch.undo()
+    # A step that has fewer turns does not fail: then the new design is there.
+    assert finished == (not failed)
+    assert finished == (turn >= {"write": 3, "chmod": 1, "rename": 2 if there else 1}[step])
+    if finished:
+        assert folder.is_dir()
+        texts = render_design(planned(2))
+        assert snapshot(tmp_path) == {f"rtl/{name}": texts[name].encode() for name in texts}
+    else:
+        assert snapshot(tmp_path) == before
+        assert folder.exists() == there
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["rtl"])
+
+
+def test_the_old_design_is_deleted_only_after_the_new_one_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run killed while it deletes must not leave part of the old design under its name."""
+    folder = tmp_path / "rtl"
+    generate_rtl(planned(), folder)
+    delete = shutil.rmtree
+    seen = []
+
+    def watch(path: Path, *arguments: object, **options: object) -> None:
+        assert Path(path) != folder
+        seen.append({name: data.decode() for name, data in snapshot(folder).items()})
+        delete(path, ignore_errors=True)
+
+    monkeypatch.setattr(shutil, "rmtree", watch)
+    generate_rtl(planned(2), folder)
+    assert seen == [render_design(planned(2))]
+
+
+def check_layout(texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        assert text.endswith("`default_nettype wire\n")
+        assert "\t" not in text
+        assert text.isascii()
+        for number, line in enumerate(text.split("\n"), 1):
+            assert len(line) <= 100, f"{name}:{number} has {len(line)} columns: {line}"
+            assert line == line.rstrip(), f"{name}:{number} ends in blanks"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("length", [2, 4096])
+def test_layout_of_planned_designs(kind: SourceKind, signed: bool, length: int) -> None:
+    network = small_network(np.random.default_rng(1), (9, 70, 3), signed=signed)
+    check_layout(render_design(plan_design(network, [length], kind)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_layout_of_any_design(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = [1, *rng.integers(1, 7, 3).tolist()]
+    check_layout(render_design(random_design(rng, sizes, operand_width=1 + seed % 8)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layout_of_wide_layers(kind: SourceKind) -> None:
+    """Many inputs, many banks of neurons, long counts."""
+    network = small_network(np.random.default_rng(1), (130, 10 * BANK_NEURONS + 1, 2), vectors=2)
+    check_layout(render_design(plan_design(network, [8, 2], kind)))
+
+
+def test_layout_of_long_counts() -> None:
+    design = plan_design(small_network(np.random.default_rng(1)), [1 << 17])
+    check_layout(render_design(design))
+
+
+def test_weights_are_packed_as_the_banks_read_them() -> None:
+    """Magnitude planes, signs and preload of a bank, unpacked from the generated constants."""
+    network = small_network(np.random.default_rng(5), (3, BANK_NEURONS + 6, 2), signed=False)
+    design = plan_design(network)
+    text = render_design(design)[f"{layer_module(0)}.v"]
+    layer = design.manifest.layers[0]
+    weights, biases = design.parameters.weights[0], design.parameters.biases[0]
+    for bank, first in enumerate((0, BANK_NEURONS)):
+        part = weights[first : first + BANK_NEURONS]
+        neurons = len(part)
+        words = {
+            name: literals(text, f"{name}{bank}", neurons)
+            for name in ("Magnitude", "Sign", "Preload")
+        }
+        assert len(words["Magnitude"]) == 5 * 3
+        assert len(words["Preload"]) == layer.accumulator_width
+        for neuron, row in enumerate(part.tolist()):
+            for lane, weight in enumerate(row):
+                planes = enumerate(words["Magnitude"][lane::3])
+                assert sum((word >> neuron & 1) << k for k, word in planes) == abs(weight)
+                assert words["Sign"][lane] >> neuron & 1 == (weight < 0)
+            # Lanes of negative weight count their zeros: L too much each, taken off beforehand.
+            start = int(biases[first + neuron]) - 16 * sum(weight < 0 for weight in row)
+            preload = sum((word >> neuron & 1) << k for k, word in enumerate(words["Preload"]))
+            assert preload == start % (1 << layer.accumulator_width)
+
+
+def literals(text: str, name: str, width: int) -> list[int]:
+    """Return the words of a generated constant, the first lane first."""
+    found = re.search(rf"\b{name} = \{{\n(.*?)\n  \}};", text, re.S)
+    assert found is not None
+    body = re.sub(r"//.*", "", found[1])
+    words = [literal.strip() for literal in body.split(",")]
+    assert all(word.startswith(f"{width}'h") for word in words)
+    return [int(word.split("'h")[1], 16) for word in reversed(words)]
+
+
+def test_the_primitives_are_one_module_a_file() -> None:
+    sources = hdl_sources()
+    assert sources == sorted(sources)
+    used = set()
+    for text in render_design(planned(kind="lfsr-lane")).values():
+        used |= set(re.findall(r"^  (\w+) #?\(", text, re.M)) - {"localparam", "input", "output"}
+    names = {path.stem for path in sources}
+    assert {name for name in used if name.startswith(("sc_", "axi"))} <= names

@@ -1,0 +1,564 @@
+"""The sign-off on fabricated evidence: it passes what is right and sees each kind of wrong.
+
+No simulator is needed: counts come from the words of the manifest, spoiled one at a time.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from model.manifest import Manifest, manifest_digest
+from model.network import Network
+from model.plan import Design, SourceKind, plan_design
+from tb.signoff import Check, Signoff, WitnessRun, save_signoff, sign_off, witness_errors
+from tb.simulate import Simulation
+from tb.simulators import Simulator
+from tb.summary import print_summary
+from tests.builders import small_network
+from tests.line import lane_count, lane_numbers, outside_counts
+
+RERUN = "WAVES=1 certibit signoff --net here --build there"
+
+
+def layer_counts(design: Design, index: int, inputs: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return a layer's counts by the words of the manifest."""
+    counts = outside_counts(
+        design.manifest.model_dump(mode="json"),
+        index,
+        design.parameters.weights[index].tolist(),
+        design.parameters.biases[index].tolist(),
+        inputs.tolist(),
+    )
+    return np.array(counts, dtype=np.int64)
+
+
+def network_counts(design: Design, features: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    """Return every layer's counts by the words of the manifest."""
+    counts: list[NDArray[np.int64]] = []
+    inputs: NDArray[Any] = features
+    width = design.manifest.operand_width
+    for index, layer in enumerate(design.manifest.layers):
+        counts.append(layer_counts(design, index, inputs))
+        scale = Fraction(2) ** (width + layer.scale_exponent) / layer.bitstream_length
+        inputs = np.array(
+            [
+                [min(max((count * scale + Fraction(1, 2)).__floor__(), 0), 2**width - 1)
+                 for count in row]
+                for row in counts[-1].tolist()
+            ]
+        )  # fmt: skip
+    return counts
+
+
+@dataclass
+class Evidence:
+    """All that a sign-off is given; tests spoil a part and judge it."""
+
+    network: Network
+    design: Design
+    main: Simulation
+    witnesses: list[WitnessRun]
+    second: Simulation | None
+    why_no_second: str = ""
+    folder: Path = field(default=Path("run"))
+
+    def judge(self) -> Signoff:
+        return sign_off(
+            self.network,
+            self.design,
+            self.main,
+            self.witnesses,
+            self.second,
+            self.why_no_second,
+            RERUN,
+        )
+
+    def spoil_counts(self, layer: int, vector: int, neuron: int, by: int) -> None:
+        self.main = replace(self.main, counts=spoiled(self.main.counts, layer, vector, neuron, by))
+
+    def edit_manifest(self, **changes: Any) -> None:
+        manifest = self.design.manifest.model_copy(update=changes)
+        self.design = replace(self.design, manifest=manifest)
+
+    def edit_layer(self, index: int, part: str, new: dict[str, Any] | float) -> None:
+        """Change entries of a part of a layer, or a part that is a number."""
+        layers = list(self.design.manifest.layers)
+        if isinstance(new, dict):
+            new = getattr(layers[index], part).model_copy(update=new)
+        layers[index] = layers[index].model_copy(update={part: new})
+        self.edit_manifest(layers=layers)
+
+
+def spoiled(
+    counts: Sequence[NDArray[np.int64]], layer: int, vector: int, neuron: int, by: int
+) -> tuple[NDArray[np.int64], ...]:
+    copies = tuple(part.copy() for part in counts)
+    copies[layer][vector, neuron] += by
+    return copies
+
+
+def fabricate(
+    design: Design, name: str, inputs: NDArray[np.integer], counts: Sequence[NDArray[np.int64]]
+) -> Simulation:
+    simulator: Literal["icarus", "verilator"] = "icarus" if "icarus" in name else "verilator"
+    return Simulation(
+        simulator=Simulator(simulator, "99.0", Path("nowhere"), {}),
+        seed=17,
+        inputs=inputs,
+        counts=tuple(counts),
+        identity=manifest_digest(design.manifest),
+        cycles=500,
+        seconds_build=0.0,
+        seconds_sim=0.25,
+        results_xml=Path("run") / name / "results.xml",
+        failure=None,
+    )
+
+
+def fabricate_all(network: Network, source: SourceKind = "counter") -> Evidence:
+    design = plan_design(network, None, source)
+    counts = network_counts(design, design.features)
+    witnesses = []
+    for index, layer in enumerate(design.manifest.layers):
+        inputs = design.certificate(index).witnesses.reshape(-1, layer.fan_in)
+        measured = layer_counts(design, index, inputs)
+        witnesses.append(
+            WitnessRun(
+                fabricate(design, f"witness_{index}-verilator", inputs, [measured]), measured
+            )
+        )
+    return Evidence(
+        network,
+        design,
+        fabricate(design, "network-verilator", design.features, counts),
+        witnesses,
+        fabricate(design, "network-icarus", design.features[:4], [part[:4] for part in counts]),
+    )
+
+
+@pytest.fixture
+def evidence() -> Evidence:
+    """Right evidence of a design of 6 -> 5 -> 3."""
+    return fabricate_all(small_network(np.random.default_rng(5), (6, 5, 3), vectors=8))
+
+
+def check(report: Signoff, identity: str) -> Check:
+    found = [check for check in report.checks if check.id == identity]
+    assert len(found) == 1
+    return found[0]
+
+
+def failed(report: Signoff) -> set[str]:
+    return {check.id for check in report.checks if check.verdict == "FAIL"}
+
+
+# --- what is right --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["counter", "counter-lane", "lfsr", "lfsr-lane"])
+def test_right_evidence_passes(source: SourceKind) -> None:
+    network = small_network(np.random.default_rng(6), (5, 4, 3), vectors=8)
+    report = fabricate_all(network, source).judge()
+    assert failed(report) == set()
+    assert report.verdict == "PASS"
+    within = {f"S2-certificate-within-hoeffding-layer_{index}" for index in (0, 1)}
+    # Only fixed sources promise that the certificate is not above the radius.
+    assert {check.id for check in report.checks} & within == (
+        within if source.startswith("counter") else set()
+    )
+
+
+def test_ids_of_the_checks(evidence: Evidence) -> None:
+    layers = ("layer_0", "layer_1")
+    assert [check.id for check in evidence.judge().checks] == [
+        "manifest",
+        "identity",
+        *(f"S1-counts-{name}" for name in layers),
+        *(
+            f"S2-{bound}-{name}"
+            for name in layers
+            for bound in ("certificate", "hoeffding", "certificate-within-hoeffding")
+        ),
+        *(f"witness-{name}" for name in layers),
+        "end-to-end",
+        "simulators-agree",
+        "bench-network-verilator",
+        "bench-witness_0-verilator",
+        "bench-witness_1-verilator",
+        "bench-network-icarus",
+    ]
+
+
+def test_the_numbers_of_the_report(evidence: Evidence) -> None:
+    report, design = evidence.judge(), evidence.design
+    width = design.manifest.operand_width
+    inputs: NDArray[Any] = design.features
+    for index, (record, layer) in enumerate(
+        zip(report.layers, design.manifest.layers, strict=True)
+    ):
+        length = layer.bitstream_length
+        worst = max(
+            abs(
+                Fraction(int(count) - int(bias), length)
+                - Fraction(int(sum(x * w for x, w in zip(vector, row, strict=True))), 4**width)
+            )
+            for vector, counts in zip(
+                inputs.tolist(), evidence.main.counts[index].tolist(), strict=True
+            )
+            for count, bias, row in zip(
+                counts,
+                design.parameters.biases[index].tolist(),
+                design.parameters.weights[index].tolist(),
+                strict=True,
+            )
+        )
+        assert record.max_abs_error == float(worst)
+        assert record.witness_error == record.certified_bound == layer.certificate.value
+        assert (record.fan_in, record.outputs, record.bit_width) == (
+            layer.fan_in,
+            layer.outputs,
+            width,
+        )
+        assert (record.vectors, record.mismatches) == (8, 0)
+        assert record.family_size == 8 * layer.outputs
+        scale = 2.0 ** (width + layer.scale_exponent) / length
+        inputs = np.clip(np.floor(evidence.main.counts[index] * scale + 0.5), 0, 2**width - 1)
+        inputs = inputs.astype(np.int64)
+    right = sum(
+        row.index(max(row)) == label
+        for row, label in zip(
+            evidence.main.counts[-1].tolist(), design.labels.tolist(), strict=True
+        )
+    )
+    assert report.accuracy.rtl == report.accuracy.golden == right / 8
+    assert report.throughput.cycles_per_second == 2000.0
+    assert (report.seed, report.simulator.name, report.simulator.version) == (
+        17,
+        "verilator",
+        "99.0",
+    )
+
+
+def test_only_the_first_vectors(evidence: Evidence) -> None:
+    main = evidence.main
+    evidence.main = replace(
+        main, inputs=main.inputs[:3], counts=tuple(part[:3] for part in main.counts)
+    )
+    evidence.second, evidence.why_no_second = None, "skipped: there is none"
+    report = evidence.judge()
+    assert report.verdict == "PASS"
+    assert report.accuracy.vectors == report.layers[0].vectors == 3
+    assert report.second_simulator is None
+    assert check(report, "simulators-agree").verdict == "SKIPPED"
+    assert check(report, "simulators-agree").detail == "skipped: there is none"
+
+
+# --- witness_errors -------------------------------------------------------------------------------
+
+
+def brute_force(design: Design, index: int) -> list[list[int]]:
+    """Return the largest error of every neuron upwards and downwards, over all inputs there are."""
+    manifest = design.manifest.model_dump(mode="json")
+    layer = manifest["layers"][index]
+    width, length = manifest["operand_width"], layer["bitstream_length"]
+    u, v = lane_numbers(manifest, index, "x_source"), lane_numbers(manifest, index, "w_source")
+    top = 2**width - 1
+    up, down = [], []
+    for row in design.parameters.weights[index].tolist():
+        errors = [
+            [
+                lane_count(x, w, u[lane], v[lane]) * 4**width - x * w * length
+                for x in range(-top if layer["input_signed"] else 0, top + 1)
+            ]
+            for lane, w in enumerate(row)
+        ]
+        up.append(sum(max(lane) for lane in errors))
+        down.append(sum(-min(lane) for lane in errors))
+    return [up, down]
+
+
+@pytest.mark.parametrize("source", ["counter", "counter-lane", "lfsr"])
+def test_witness_errors_are_the_largest_there_are(source: SourceKind) -> None:
+    evidence = fabricate_all(small_network(np.random.default_rng(8), (4, 3, 2)), source)
+    for index, run in enumerate(evidence.witnesses):
+        measured = witness_errors(evidence.design, index, run.counts)
+        assert measured.tolist() == brute_force(evidence.design, index)
+
+
+@pytest.mark.parametrize("direction", [0, 1])
+@pytest.mark.parametrize("by", [-1, 1])
+def test_witness_errors_see_a_single_count(evidence: Evidence, direction: int, by: int) -> None:
+    design, run = evidence.design, evidence.witnesses[0]
+    right = witness_errors(design, 0, run.counts)
+    outputs = design.manifest.layers[0].outputs
+    for neuron in range(outputs):
+        counts = run.counts.copy()
+        counts[direction * outputs + neuron, neuron] += by
+        change = witness_errors(design, 0, counts) - right
+        # One count is 4**K units; a downward error grows when the count falls.
+        expected = np.zeros_like(right)
+        expected[direction, neuron] = by * 4**design.manifest.operand_width * (-1) ** direction
+        assert change.tolist() == expected.tolist()
+
+
+# --- what is wrong --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "part", "new"),
+    [
+        (0, "certificate", {"value": 0.9}),
+        (0, "certificate", {"witness": [0] * 6}),
+        (1, "certificate", {"numerator": 1}),
+        (0, "hoeffding", {"radius": 100.0}),
+        (1, "hoeffding", {"family_size": 1}),
+        (1, "quantisation", {"weight": 0.0}),
+        (0, "propagated_bound", 9.0),
+    ],
+)
+def test_an_edited_bound(
+    evidence: Evidence, layer: int, part: str, new: dict[str, Any] | float
+) -> None:
+    evidence.edit_layer(layer, part, new)
+    report = evidence.judge()
+    assert "manifest" in failed(report)
+    assert check(report, "manifest").detail.endswith(f": layer_{layer}")
+    assert report.verdict == "FAIL"
+
+
+def test_an_edited_end_to_end_bound(evidence: Evidence) -> None:
+    evidence.edit_manifest(end_to_end_bound=50.0)
+    evidence.main = replace(evidence.main, identity=manifest_digest(evidence.design.manifest))
+    report = evidence.judge()
+    assert failed(report) == {"manifest"}
+    assert check(report, "manifest").detail.endswith(": end to end")
+
+
+def test_an_edited_confidence(evidence: Evidence) -> None:
+    evidence.edit_manifest(confidence=0.5)
+    assert "manifest" in failed(evidence.judge())
+
+
+@pytest.mark.parametrize("identity", [None, "", "0" * 64])
+def test_another_identity(evidence: Evidence, identity: str | None) -> None:
+    evidence.main = replace(evidence.main, identity=identity)
+    report = evidence.judge()
+    assert failed(report) == {"identity"}
+    assert report.verdict == "FAIL"
+    if identity:
+        digest = manifest_digest(evidence.design.manifest)
+        assert f"its ID register is {identity}, not {digest}" in check(report, "identity").detail
+
+
+@pytest.mark.parametrize(("layer", "vector", "neuron"), [(0, 0, 0), (0, 7, 4), (1, 3, 2)])
+@pytest.mark.parametrize("by", [-1, 1])
+def test_a_wrong_count(evidence: Evidence, layer: int, vector: int, neuron: int, by: int) -> None:
+    golden = int(evidence.main.counts[layer][vector, neuron])
+    evidence.spoil_counts(layer, vector, neuron, by)
+    report = evidence.judge()
+    name = f"layer_{layer}"
+    assert f"S1-counts-{name}" in failed(report)
+    assert f"S1-counts-layer_{1 - layer}" not in failed(report)
+    detail = check(report, f"S1-counts-{name}").detail
+    assert f"1 of {evidence.main.counts[layer].size} counts differ" in detail
+    assert f"vector {vector}, neuron {neuron}: RTL {golden + by}, golden {golden}" in detail
+    assert "seed 17" in detail
+    assert detail.endswith(f"{RERUN} --sim verilator --vectors {vector + 1})")
+    assert report.layers[layer].mismatches == 1
+
+
+def test_many_wrong_counts_are_counted(evidence: Evidence) -> None:
+    for vector in (2, 3, 5):
+        evidence.spoil_counts(0, vector, 1, 4)
+    report = evidence.judge()
+    assert "3 of 40 counts differ, first at vector 2" in check(report, "S1-counts-layer_0").detail
+    assert report.layers[0].mismatches == 3
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_an_error_beyond_the_certificate(evidence: Evidence, layer: int) -> None:
+    length = evidence.design.manifest.layers[layer].bitstream_length
+    bound = evidence.design.manifest.layers[layer].certificate.value
+    evidence.spoil_counts(layer, 6, 1, 2 * int(bound * length) + 2)
+    report = evidence.judge()
+    assert f"S2-certificate-layer_{layer}" in failed(report)
+    assert f"S2-hoeffding-layer_{layer}" not in failed(report)
+    detail = check(report, f"S2-certificate-layer_{layer}").detail
+    assert "at vector 6, neuron 1" in detail
+    assert detail.endswith(f"{RERUN} --sim verilator --vectors 7)")
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_an_error_beyond_the_radius(evidence: Evidence, layer: int) -> None:
+    part = evidence.design.manifest.layers[layer]
+    evidence.spoil_counts(layer, 0, 0, 2 * int(part.hoeffding.radius * part.bitstream_length) + 2)
+    report = evidence.judge()
+    assert {f"S2-{bound}-layer_{layer}" for bound in ("certificate", "hoeffding")} <= failed(report)
+    assert "at vector 0, neuron 0" in check(report, f"S2-hoeffding-layer_{layer}").detail
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_certificate_above_the_radius(evidence: Evidence, layer: int) -> None:
+    bound = evidence.design.manifest.layers[layer].certificate.value
+    evidence.edit_layer(layer, "hoeffding", {"radius": bound * 0.999})
+    assert f"S2-certificate-within-hoeffding-layer_{layer}" in failed(evidence.judge())
+
+
+@pytest.mark.parametrize(("layer", "direction"), [(0, "upwards"), (1, "downwards")])
+@pytest.mark.parametrize("by", [-1, 1])
+def test_a_witness_off_by_one_count(
+    evidence: Evidence, layer: int, direction: str, by: int
+) -> None:
+    run = evidence.witnesses[layer]
+    outputs = run.counts.shape[1]
+    counts = run.counts.copy()
+    counts[(direction == "downwards") * outputs + 2, 2] += by
+    evidence.witnesses[layer] = replace(run, counts=counts)
+    report = evidence.judge()
+    assert failed(report) == {f"witness-layer_{layer}"}
+    detail = check(report, f"witness-layer_{layer}").detail
+    assert f"{2 * outputs - 1} of {2 * outputs} witnesses" in detail
+    assert f"not the one of neuron 2 {direction}: RTL " in detail
+    numbers = [int(n) for n in re.findall(r"(?:RTL|certified) (-?\d+)", detail)]
+    assert abs(numbers[0] - numbers[1]) == 4**evidence.design.manifest.operand_width
+
+
+def test_an_output_beyond_the_end_to_end_bound(evidence: Evidence) -> None:
+    bound = evidence.design.manifest.end_to_end_bound
+    evidence.spoil_counts(
+        1, 4, 0, 2 * int(bound * evidence.design.manifest.layers[1].bitstream_length) + 2
+    )
+    assert "end-to-end" in failed(evidence.judge())
+
+
+def test_a_smaller_end_to_end_bound(evidence: Evidence) -> None:
+    evidence.edit_manifest(end_to_end_bound=0.0)
+    assert "end-to-end" in failed(evidence.judge())
+
+
+@pytest.mark.parametrize(("layer", "vector", "neuron"), [(0, 3, 4), (1, 0, 1)])
+def test_simulators_that_disagree(evidence: Evidence, layer: int, vector: int, neuron: int) -> None:
+    assert evidence.second is not None
+    ours = int(evidence.main.counts[layer][vector, neuron])
+    evidence.second = replace(
+        evidence.second, counts=spoiled(evidence.second.counts, layer, vector, neuron, -1)
+    )
+    report = evidence.judge()
+    assert failed(report) == {"simulators-agree"}
+    detail = check(report, "simulators-agree").detail
+    assert "4 vectors: 1 counts differ from verilator's" in detail
+    assert (
+        f"layer layer_{layer}, vector {vector}, neuron {neuron}: {ours - 1}, not {ours}" in detail
+    )
+    assert report.second_simulator is not None
+    assert report.second_simulator.differing_counts == 1
+
+
+@pytest.mark.parametrize("which", ["main", "witness", "second"])
+def test_a_failed_bench(evidence: Evidence, which: str) -> None:
+    why = "test test_counts_equal_golden failed: it did (network, icarus): rerun it"
+    if which == "main":
+        evidence.main = replace(evidence.main, failure=why)
+        expected = "bench-network-verilator"
+    elif which == "witness":
+        run = evidence.witnesses[1]
+        evidence.witnesses[1] = replace(run, simulation=replace(run.simulation, failure=why))
+        expected = "bench-witness_1-verilator"
+    else:
+        assert evidence.second is not None
+        evidence.second = replace(evidence.second, failure=why)
+        expected = "bench-network-icarus"
+    report = evidence.judge()
+    assert failed(report) == {expected}
+    assert check(report, expected).detail == why
+
+
+Spoil = Callable[[Evidence], None]
+DEFECTS: dict[str, Spoil] = {
+    "a count": lambda evidence: evidence.spoil_counts(0, 0, 0, 1),
+    "the identity": lambda evidence: setattr(
+        evidence, "main", replace(evidence.main, identity=None)
+    ),
+    "a bound": lambda evidence: evidence.edit_layer(0, "hoeffding", {"radius": 7.0}),
+}
+
+
+@pytest.mark.parametrize("defect", [None, *DEFECTS])
+def test_the_written_reports_say_the_same(
+    evidence: Evidence, defect: str | None, tmp_path: Path
+) -> None:
+    if defect:
+        DEFECTS[defect](evidence)
+    evidence.second = None
+    evidence.why_no_second = "there is no other"
+    runs = [evidence.main, *(run.simulation for run in evidence.witnesses)]
+    placed = []
+    for run in runs:
+        path = tmp_path / run.results_xml
+        path.parent.mkdir(parents=True)
+        path.write_text(
+            '<testsuites><testsuite name="all" tests="2" failures="1" skipped="0">'
+            '<testcase name="a"/><testcase name="b"><failure message="no"/></testcase>'
+            "</testsuite></testsuites>"
+        )
+        placed.append(replace(run, results_xml=path))
+    report = evidence.judge()
+    save_signoff(report, placed, tmp_path)
+    assert report.verdict == ("FAIL" if defect else "PASS")
+    content = json.loads((tmp_path / "signoff.json").read_text())
+    assert content["verdict"] == report.verdict
+    root = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    suites = {suite.get("name"): suite for suite in root.iter("testsuite")}
+    assert list(suites) == ["signoff", *(run.results_xml.parent.name for run in placed)]
+    for suite in suites.values():
+        for counted, tag in (("tests", "testcase"), ("failures", "*/failure")):
+            assert int(suite.get(counted, "-1")) == len(suite.findall(tag))
+    mine = suites["signoff"]
+    assert int(mine.get("skipped", "-1")) == len(mine.findall("*/skipped")) == 1
+    told = {
+        case.get("name"): "FAIL" if case.find("failure") is not None
+        else "SKIPPED" if case.find("skipped") is not None else "PASS"
+        for case in mine
+    }  # fmt: skip
+    assert told == {check["id"]: check["verdict"] for check in content["checks"]}
+    assert bool(mine.findall("*/failure")) is bool(defect)
+
+
+def test_details_reach_the_terminal_as_they_are(evidence: Evidence) -> None:
+    why = "assert [1 2] == [/etc] in [red]layer[/red]"
+    evidence.main = replace(evidence.main, failure=why)
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_summary(evidence.judge(), console)
+    text = console.export_text()
+    assert f"FAIL bench-network-verilator: {why}" in text
+    assert text.splitlines()[-1] == "FAIL"
+
+
+def test_the_table_marks_the_layer_that_failed(evidence: Evidence) -> None:
+    evidence.spoil_counts(1, 2, 2, 1)
+    console = Console(record=True, width=100, file=io.StringIO())
+    print_summary(evidence.judge(), console)
+    rows = [line.split() for line in console.export_text().splitlines()]
+    table = {row[0]: row for row in rows if row and row[0] in ("layer_0", "layer_1")}
+    assert (table["layer_0"][-1], table["layer_1"][-1]) == ("PASS", "FAIL")
+    assert (table["layer_0"][4], table["layer_1"][4]) == ("0", "1")
+
+
+def test_manifests_of_other_networks_share_nothing(evidence: Evidence) -> None:
+    other = plan_design(small_network(np.random.default_rng(77), (6, 5, 3), vectors=8))
+    assert isinstance(other.manifest, Manifest)
+    evidence.design = replace(evidence.design, manifest=other.manifest)
+    assert {"manifest", "identity"} <= failed(evidence.judge())
