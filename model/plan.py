@@ -414,8 +414,7 @@ def _choose_sources(
     width = next(
         width
         for width in _LFSR_WIDTHS
-        if (width >= operand_width
-        and 2 * lanes * (length + 1) * width < 1 << width)
+        if (width >= operand_width and 2 * lanes * (length + 1) * width < 1 << width)
         or width == _LFSR_WIDTHS[-1]
     )
     taps = maximal_taps(width)

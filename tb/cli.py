@@ -153,6 +153,13 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
+    except MemoryError as error:
+        print(
+            f"certibit: not enough memory ({str(error) or 'this machine'}): use shorter bitstreams"
+            " or a smaller network",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
     except (KeyboardInterrupt, _Interrupted):
         print("certibit: interrupted; finished builds are kept, run it again", file=sys.stderr)
         raise SystemExit(130) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -143,7 +145,23 @@ def simulate_and_sign_off(
         If there are not that many vectors.
     SignoffError
         If a simulation left no complete recording.
+    ToolError
+        If another run is working in the folder.
     """
+    with _sole_user(folder):
+        return _simulate_and_sign_off(network, net, design, folder, simulators, vectors, say)
+
+
+def _simulate_and_sign_off(
+    network: Network,
+    net: Path,
+    design: Design,
+    folder: Path,
+    simulators: Simulators,
+    vectors: int | None,
+    say: Say,
+) -> Signoff:
+    """Do what `simulate_and_sign_off` says, in a folder that nobody else works in."""
     _check_origin(network, design, folder)
     main_vectors = _vector_count(design, simulators.main, vectors)
     _remove_evidence(folder)
@@ -261,6 +279,24 @@ def run_all(
     with _told(say, f"generate RTL in {folder / RTL_FOLDER}"):
         generate(design, folder)
     return simulate_and_sign_off(network, net, design, folder, simulators, vectors, say), folder
+
+
+@contextmanager
+def _sole_user(folder: Path) -> Iterator[None]:
+    """Keep a second run out of a build folder: both would write the same recordings."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ToolError(
+                "another run is working in this folder",
+                str(folder),
+                "wait for it, or give this one a folder of its own with --build",
+            ) from None
+        yield
+    finally:
+        os.close(lock)
 
 
 def _check_origin(network: Network, design: Design, folder: Path) -> None:

@@ -321,6 +321,11 @@ def save_signoff(report: Signoff, simulations: Iterable[Simulation], folder: Pat
         if simulation.results_xml.exists():
             for part in ElementTree.parse(simulation.results_xml).iter("testsuite"):
                 part.set("name", simulation.results_xml.parent.name)
+                part.attrib.pop("hostname", None)
+                for properties in part.iter("properties"):
+                    # Evidence is the same wherever the checkout lies.
+                    for item in properties.findall("property[@name='file']"):
+                        properties.remove(item)
                 root.append(part)
     ElementTree.indent(root)
     write_bytes_atomically(

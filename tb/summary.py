@@ -58,23 +58,27 @@ def print_summary(report: Signoff, console: Console) -> None:
     part = report.accuracy
     console.print(
         f"accuracy on {part.vectors} vectors: float {part.float_:.2%},"
-        f" quantised {part.quantised:.2%}, golden {part.golden:.2%}, RTL {part.rtl:.2%}"
+        f" quantised {part.quantised:.2%}, golden {part.golden:.2%}, RTL {part.rtl:.2%}",
+        soft_wrap=True,
     )
     console.print(
         f"end to end: largest output error {report.end_to_end.max_abs_error:.4f},"
-        f" guaranteed {report.end_to_end.bound:.4f}"
+        f" guaranteed {report.end_to_end.bound:.4f}",
+        soft_wrap=True,
     )
     speed = report.throughput
     console.print(
         f"{report.simulator.name} {report.simulator.version}: {speed.cycles:,} cycles in"
         f" {speed.seconds_sim:.1f} s ({speed.cycles_per_second:,.0f} cycles/s), build"
-        f" {speed.seconds_build:.1f} s"
+        f" {speed.seconds_build:.1f} s",
+        soft_wrap=True,
     )
     for check in report.checks:
         if check.verdict != "PASS":
             colour = "red" if check.verdict == "FAIL" else "yellow"
             console.print(
-                f"[{colour}]{check.verdict}[/{colour}] {check.id}: {escape(check.detail)}"
+                f"[{colour}]{check.verdict}[/{colour}] {check.id}: {escape(check.detail)}",
+                soft_wrap=True,
             )
     colour = "green" if report.verdict == "PASS" else "red"
     console.print(f"[bold {colour}]{report.verdict}[/bold {colour}]")

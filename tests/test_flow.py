@@ -247,6 +247,23 @@ def test_a_network_that_was_trained_again(pretence: Pretence, tmp_path: Path, pa
         sign_off_pretended(net, folder)
 
 
+def test_a_second_run_in_the_same_folder_is_refused(pretence: Pretence, tmp_path: Path) -> None:
+    net = network_folder(tmp_path / "net", (3, 2), length=8)
+    _, folder = planned(net, tmp_path)
+    refusals = []
+
+    def start_another(_: str) -> None:
+        try:
+            sign_off_pretended(net, folder)
+        except ToolError as error:
+            refusals.append(str(error))
+
+    assert sign_off_pretended(net, folder, say=start_another).verdict == "PASS"
+    assert len(refusals) > 0
+    assert all("another run is working" in refusal for refusal in refusals)
+    assert sign_off_pretended(net, folder).verdict == "PASS"
+
+
 def test_rtl_of_another_manifest(tmp_path: Path) -> None:
     net = network_folder(tmp_path / "net")
     _, folder = planned(net, tmp_path)
