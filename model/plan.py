@@ -150,7 +150,7 @@ def plan_design(
         biases.append(bias)
         accumulator = _accumulator_width(part.name, part.accumulator_width, weight, bias, length)
         input_signed = index == 0 and description.input_signed
-        x_source, w_source = _choose_sources(
+        x_source, w_source = choose_sources(
             source, weight, length, operand_width, input_signed=input_signed, generator=generator
         )
         structures.append(
@@ -384,7 +384,7 @@ def _accumulator_width(
     return needed if wanted is None else wanted
 
 
-def _choose_sources(
+def choose_sources(
     kind: SourceKind,
     weights: NDArray[np.int32],
     length: int,
@@ -393,7 +393,29 @@ def _choose_sources(
     input_signed: bool,
     generator: np.random.Generator,
 ) -> tuple[Source, Source]:
-    """Choose the x and the w source of a layer."""
+    """Choose the x and the w source of a layer.
+
+    Parameters
+    ----------
+    kind : {'counter', 'counter-lane', 'lfsr', 'lfsr-lane'}
+        Which sources, see `plan_design`.
+    weights : numpy.ndarray
+        Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``; a counter's XOR constants are
+        chosen for them.
+    length : int
+        Bitstream length L.
+    operand_width : int
+        Operand width K in bits.
+    input_signed : bool
+        Whether inputs may be negative.
+    generator : numpy.random.Generator
+        From which the place of an LFSR's seed is drawn.
+
+    Returns
+    -------
+    x_source, w_source : CounterSource or LfsrSource
+        The sources.
+    """
     fan_in = weights.shape[1]
     if kind in ("counter", "counter-lane"):
         scan = CertificateScan(weights, length, operand_width, input_signed=input_signed)

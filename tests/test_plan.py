@@ -189,7 +189,7 @@ def test_lfsrs_leap_ahead_from_seeds_of_their_own(kind: SourceKind) -> None:
 
 
 @pytest.mark.parametrize("kind", LFSRS)
-@pytest.mark.parametrize("length", [2, 300])
+@pytest.mark.parametrize("length", [2, 500])
 def test_no_register_comes_across_the_states_of_another(kind: SourceKind, length: int) -> None:
     """All states between two words count: a register one shift behind is not independent."""
     design = plan_design(network(), [length], kind)
