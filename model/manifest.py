@@ -192,7 +192,7 @@ class Manifest(_Record):
 
     schema_version: Literal["certibit-manifest/1"] = "certibit-manifest/1"
     network: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
-    operand_width: int = Field(ge=1, le=15)
+    operand_width: int = Field(ge=1, le=10)
     confidence: float = Field(gt=0, lt=1)
     vectors: int = Field(ge=1, description="vectors of the test set, all covered by the bounds")
     features_per_beat: int = Field(ge=1, le=32)

@@ -15,6 +15,7 @@ from model.errors import InputError
 from model.files import read_bytes, read_npz
 
 NETWORK_FILE = "network.json"
+MAX_WIDTH = 65_535
 _MEND = "see docs/networks.md for what a network folder holds"
 
 
@@ -40,7 +41,8 @@ class NetworkDescription(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)
     description: str = ""
     attribution: str = ""
-    operand_bits: int = Field(ge=1, le=15)
+    # Exact tables have 4**K entries, and the scan of the constants computes 2**K of them.
+    operand_bits: int = Field(ge=1, le=10)
     confidence: float = Field(gt=0, lt=1)
     features_per_beat: int = Field(default=4, ge=1, le=32)
     input_signed: bool = Field(
@@ -183,6 +185,12 @@ def check_layers(
                 f"weights of layer {name} have shape {weight.shape}",
                 where,
                 "give a matrix (outputs, fan_in) with at least one of each",
+            )
+        if max(weight.shape) > MAX_WIDTH:
+            raise InputError(
+                f"weights of layer {name} have shape {weight.shape}",
+                where,
+                f"use at most {MAX_WIDTH} inputs and outputs: the registers hold no more",
             )
         if bias.shape != (weight.shape[0],):
             raise InputError(

@@ -332,3 +332,22 @@ def test_the_shipped_network_in_bitstreams(mnist: Network, length: int, least: f
     design = plan_design(mnist, [length])
     counts = GoldenNetwork(design.manifest, design.parameters).counts(design.features)
     assert accuracy(counts[-1], design.labels) >= least
+
+
+def test_a_layer_too_wide_for_the_registers() -> None:
+    weight = np.zeros((1, 65_536))
+    with pytest.raises(InputError, match="use at most 65535 inputs and outputs"):
+        check_layers(["wide"], [weight], [np.zeros(1)], "here")
+
+
+def test_two_layers_of_one_name(folder: NetworkFolder, tmp_path: Path) -> None:
+    folder.description["layers"][1]["name"] = folder.description["layers"][0]["name"]
+    refused(folder.write(tmp_path), "two layers are called")
+
+
+@pytest.mark.parametrize("bits", [0, 11])
+def test_operands_of_a_width_that_no_table_is_made_for(
+    folder: NetworkFolder, tmp_path: Path, bits: int
+) -> None:
+    folder.description["operand_bits"] = bits
+    refused(folder.write(tmp_path), "operand_bits")
