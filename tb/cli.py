@@ -5,6 +5,7 @@ Exit codes: 0 PASS, 1 FAIL, 2 an error of input, tools or evidence, told in one 
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -152,6 +153,7 @@ def main() -> None:
             " then run it again",
             file=sys.stderr,
         )
+        _abandon_output()
         raise SystemExit(2) from None
     except MemoryError as error:
         print(
@@ -163,6 +165,13 @@ def main() -> None:
     except (KeyboardInterrupt, _Interrupted):
         print("certibit: interrupted; finished builds are kept, run it again", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _abandon_output() -> None:
+    """Let nothing be written any more: what could not be written cannot at the exit either."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _say(text: str) -> None:

@@ -41,6 +41,7 @@ from tb.harness import (
     write_network_harness,
     write_network_stimulus,
 )
+from tb.network_bench import drive_clock
 from tb.runner import run_bench
 from tb.sample_networks import sample_network
 from tb.simulate import RTL_FOLDER, rtl_files
@@ -81,6 +82,7 @@ class TB:
     def __init__(self, dut: Any, purpose: str) -> None:
         self.dut = dut
         self.random = bench_random(purpose)
+        self.clocked = False
         self.source = AxiStreamSource(
             AxiStreamBus.from_prefix(dut, "s_axis"),
             dut.clk,
@@ -102,6 +104,9 @@ class TB:
     async def reset(self) -> None:
         """Reset the design and the drivers' queues."""
         self.dut.play.value = 0
+        if not self.clocked:
+            drive_clock(self.dut)
+            self.clocked = True
         self.source.clear()
         self.dut.rst_n.value = 0
         await ClockCycles(self.dut.clk, self.random.randint(1, 5))
