@@ -199,7 +199,7 @@ class Manifest(_Record):
     arithmetic: Arithmetic = Arithmetic()
     weights: DataFile
     test_data: DataFile
-    layers: list[Layer] = Field(min_length=1)
+    layers: list[Layer] = Field(min_length=1, max_length=240)
     end_to_end_bound: float = Field(ge=0)
 
     @model_validator(mode="after")
@@ -212,6 +212,8 @@ class Manifest(_Record):
                 )
             if before.activation == "none" or after.input_signed:
                 raise ValueError(f"layer {before.name} feeds {after.name}: it must clip")
+        if self.layers[-1].activation != "none":
+            raise ValueError(f"layer {self.layers[-1].name} is the last: it must not clip")
         for layer in self.layers:
             for source in (layer.x_source, layer.w_source):
                 lists = [source.xor_constants]

@@ -48,7 +48,8 @@ class NetworkDescription(BaseModel):
     input_signed: bool = Field(
         default=True, description="whether the first layer's inputs may be negative"
     )
-    layers: list[LayerDescription] = Field(min_length=1)
+    # axil_registers describes so many.
+    layers: list[LayerDescription] = Field(min_length=1, max_length=240)
     weights: str = "weights.npz"
     test_data: str = "test.npz"
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ from model.manifest import (
     Source,
     save_manifest,
 )
-from model.network import Network
+from model.network import LayerDescription, Network
 from model.quantise import quantise_biases, quantise_weights
 from model.sequences import check_counter_length
 from model.xor_constants import CertificateScan
@@ -46,6 +46,8 @@ WEIGHTS_FILE = "weights.npz"
 TEST_DATA_FILE = "test.npz"
 # Tables and simulations of more cycles are of no use to anybody, and do not fit into memory.
 MAX_LENGTH = 1 << 20
+# Of sc_result_clip_divide.
+MAX_DIVISOR = 1 << 30
 _LFSR_WIDTHS = (16, 20, 24, 28, 32)
 
 
@@ -145,6 +147,7 @@ def plan_design(
             raise InputError(
                 f"bitstream length {length}", f"layer {part.name}", "use a length of 2 or more"
             )
+        _check_divisor(part, length, operand_width)
         _check_count_range(part.name, network.biases[index], length)
         bias = quantise_biases(network.biases[index], length)
         biases.append(bias)
@@ -219,11 +222,12 @@ def bound_layers(
         certificate_of(structure, weight, operand_width)
         for structure, weight in zip(structures, weights, strict=True)
     ]
+    # Rational numbers: the same bytes on every machine, and a bound that is not rounded down.
     propagated = propagate(
-        [np.abs(weight) / levels for weight in weights],
-        [part.numerators.max(axis=0) / part.denominator for part in certificates],
+        [_fractions(np.abs(weight), levels) for weight in weights],
+        [_fractions(part.numerators.max(axis=0), part.denominator) for part in certificates],
         [structure.scale_exponent for structure in structures],
-        0.5 / levels,
+        Fraction(1, 2 * levels),
     )
     return [
         Layer(
@@ -235,7 +239,7 @@ def bound_layers(
                 bias=0.5 / structure.bitstream_length,
                 reencoding=0.5 / levels if structure.activation == "clip" else 0.0,
             ),
-            propagated_bound=float(bound.max()),
+            propagated_bound=_float_above(bound.max()),
         )
         for structure, certificate, bound in zip(structures, certificates, propagated, strict=True)
     ]
@@ -330,6 +334,17 @@ def load_design(manifest: Manifest, folder: Path) -> Design:
     return Design(
         manifest, IntegerWeights(tuple(weights), tuple(biases)), test["features"], test["labels"]
     )
+
+
+def _check_divisor(layer: LayerDescription, length: int, operand_width: int) -> None:
+    """Refuse a scale whose re-encoding divides by more than the hardware can."""
+    divisor = length << max(-(operand_width + layer.scale_exponent), 0)
+    if layer.activation == "clip" and divisor >= MAX_DIVISOR:
+        raise InputError(
+            f"scale exponent {layer.scale_exponent} with bitstream length {length}",
+            f"layer {layer.name}",
+            "use a larger exponent or a shorter bitstream: nothing but zeros would come out",
+        )
 
 
 def _lengths(network: Network, lengths: Sequence[int] | None) -> list[int]:
@@ -498,6 +513,19 @@ def _own_stretches(source: Source, layer: LayerStructure) -> bool:
         and len(source.seeds) == layer.fan_in
         and 2 * layer.fan_in * (layer.bitstream_length + 1) * source.step < 1 << source.width
     )
+
+
+def _fractions(numerators: NDArray[np.integer], denominator: int) -> NDArray[Any]:
+    """Return integers over a denominator as an array of objects of type Fraction."""
+    shape = numerators.shape
+    parts = [Fraction(int(part), denominator) for part in numerators.ravel()]
+    return np.array(parts, dtype=object).reshape(shape)
+
+
+def _float_above(bound: Fraction) -> float:
+    """Return the smallest float that is not below a bound."""
+    value = float(bound)
+    return value if Fraction(value) >= bound else math.nextafter(value, math.inf)
 
 
 def _certificate_record(certificate: LayerCertificate) -> Certificate:

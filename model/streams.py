@@ -125,6 +125,45 @@ def evaluate_layer(
     )
 
 
+def lane_counting_tables(
+    layer: LayerStructure, operand_width: int
+) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Count, for every lane and operand pair, the cycles in which both streams are 1.
+
+    The same as `model.counting.lane_tables`, by another way: every operand's bitstream is written
+    out and the ones in common are counted. It is what certificates are checked with.
+
+    Parameters
+    ----------
+    layer : LayerStructure
+        The layer.
+    operand_width : int
+        Operand width K in bits.
+
+    Returns
+    -------
+    tables : numpy.ndarray
+        Shape (different, ``2**K``, ``2**K + 1``), dtype int32.
+    lane_table : numpy.ndarray
+        Shape (fan_in,): the index into `tables` of each lane.
+    """
+    length, levels = layer.bitstream_length, 1 << operand_width
+    x_words = np.array(list(source_words(layer.x_source, length, operand_width, layer.fan_in)))
+    w_words = np.array(list(source_words(layer.w_source, length, operand_width, layer.fan_in)))
+    tables: list[NDArray[np.int32]] = []
+    known: dict[bytes, int] = {}
+    lane_table = np.empty(layer.fan_in, dtype=np.intp)
+    for lane in range(layer.fan_in):
+        key = x_words[:, lane].tobytes() + w_words[:, lane].tobytes()
+        if key not in known:
+            known[key] = len(tables)
+            x_bits = (x_words[:, lane, None] < np.arange(levels)).astype(np.int32)
+            w_bits = (w_words[:, lane, None] < np.arange(levels + 1)).astype(np.int32)
+            tables.append(x_bits.T @ w_bits)
+        lane_table[lane] = known[key]
+    return np.stack(tables), lane_table
+
+
 def reencode(
     counts: NDArray[np.int64], length: int, operand_width: int, scale_exponent: int
 ) -> list[int]:

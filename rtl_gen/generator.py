@@ -12,7 +12,6 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import InputError
 from model.manifest import CounterSource, Layer, LfsrSource, Manifest, manifest_digest
 from model.plan import Design
 
@@ -59,12 +58,6 @@ def generate_rtl(design: Design, folder: Path) -> list[Path]:
     -------
     list of pathlib.Path
         The generated files: one a layer, and the top.
-
-    Raises
-    ------
-    InputError
-        If the network cannot be built as it is: its last layer must pass counts on, all others must
-        clip.
     """
     texts = render_design(design)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -104,19 +97,8 @@ def render_design(design: Design) -> dict[str, str]:
     ----------
     design : Design
         The design.
-
-    Raises
-    ------
-    InputError
-        If the last layer clips.
     """
     manifest = design.manifest
-    if manifest.layers[-1].activation != "none":
-        raise InputError(
-            "the last layer clips, but the output stream carries counts",
-            f"layer {manifest.layers[-1].name}",
-            'set its activation to "none"',
-        )
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rtl_gen"),
         undefined=jinja2.StrictUndefined,

@@ -223,7 +223,9 @@ def drive_witnesses(design: Design, index: int, folder: Path, simulator: Simulat
     inputs = witnesses.reshape(-1, witnesses.shape[-1])
     name = f"witness_{index}"
     if index == 0:
-        simulation = simulate_network(design, folder, simulator, inputs, run_name=name)
+        simulation = simulate_network(
+            design, folder, simulator, inputs, run_name=name, adversarial=True
+        )
     else:
         simulation = simulate_layer(design, index, folder, simulator, inputs, run_name=name)
     return WitnessRun(simulation, simulation.counts[0])

@@ -76,6 +76,7 @@ def write_network_harness(manifest: Manifest, folder: Path) -> Path:
             beat_width=16 * manifest.features_per_beat,
             beats=beats_per_packet(manifest),
             depth=max(manifest.vectors, 2 * manifest.layers[0].outputs),
+            drain=64 + 2 * sum(layer.bitstream_length for layer in manifest.layers),
             watchdog=_watchdog(max(layer.bitstream_length for layer in manifest.layers)),
             axil_inputs=_AXIL_INPUTS,
             axil_outputs=_AXIL_OUTPUTS,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from model.certificate import certify_layer
 from model.files import write_bytes_atomically
 from model.forward import (
     GoldenNetwork,
@@ -28,10 +30,12 @@ from model.forward import (
 from model.manifest import CounterSource, Manifest, manifest_digest
 from model.network import Network
 from model.plan import Design, bound_layers
+from model.streams import evaluate_layer, lane_counting_tables, reencode
 from tb.simulate import Simulation
 
 Verdict = Literal["PASS", "FAIL", "SKIPPED"]
 
+_BIT_BY_BIT = 2
 SIGNOFF_FILE = "signoff.json"
 JUNIT_FILE = "junit.xml"
 
@@ -244,6 +248,7 @@ def sign_off(
         _manifest_check(design),
         _identity_check(manifest, main),
         *_count_checks(manifest, main, golden, rerun),
+        *_stream_checks(design, main),
         *_bound_checks(manifest, layers, errors, main, rerun),
         *_witness_checks(design, witness_error_tables),
         Check(
@@ -358,10 +363,51 @@ def _manifest_check(design: Design) -> Check:
     ]
     if manifest.end_to_end_bound != fresh[-1].propagated_bound:
         wrong.append("end to end")
+    for layer, weights in zip(manifest.layers, design.parameters.weights, strict=True):
+        # By another way: from bitstreams that are written out, not from histograms.
+        bound = certify_layer(
+            *lane_counting_tables(layer, manifest.operand_width),
+            weights,
+            layer.bitstream_length,
+            manifest.operand_width,
+            input_signed=layer.input_signed,
+        ).bound
+        certified = Fraction(layer.certificate.numerator, layer.certificate.denominator)
+        if bound != certified and layer.name not in wrong:
+            wrong.append(f"{layer.name} (bit by bit)")
     detail = "certificates, radii and propagated bounds computed anew are the manifest's"
     if wrong:
         detail = f"bounds computed anew differ from the manifest's: {', '.join(wrong)}"
     return Check(id="manifest", verdict=_verdict(not wrong), detail=detail)
+
+
+def _stream_checks(design: Design, main: Simulation) -> list[Check]:
+    """S1 once more, on the first vectors: counts of the bit-by-bit model, which has no tables."""
+    manifest, parameters = design.manifest, design.parameters
+    checks = []
+    inputs: NDArray[np.integer] = design.features[:_BIT_BY_BIT]
+    for index, layer in enumerate(manifest.layers):
+        measured = main.counts[index][: len(inputs)]
+        weights, biases = parameters.weights[index], parameters.biases[index]
+        streams = [
+            evaluate_layer(layer, weights, biases, operands, manifest.operand_width)
+            for operands in inputs
+        ]
+        wrong = np.argwhere(measured != np.stack([part.counts for part in streams]))
+        detail = f"{measured.size} counts of {len(inputs)} vectors equal the bit-by-bit model's"
+        if len(wrong):
+            vector, neuron = (int(position) for position in wrong[0])
+            detail = (
+                f"{len(wrong)} of {measured.size} counts differ from the bit-by-bit model's, first"
+                f" at vector {vector}, neuron {neuron}: RTL {measured[vector, neuron]}, model"
+                f" {streams[vector].counts[neuron]}"
+            )
+        checks.append(
+            Check(id=f"S1-streams-{layer.name}", verdict=_verdict(not len(wrong)), detail=detail)
+        )
+        scale = (layer.bitstream_length, manifest.operand_width, layer.scale_exponent)
+        inputs = np.array([reencode(counts, *scale) for counts in measured])
+    return checks
 
 
 def _identity_check(manifest: Manifest, main: Simulation) -> Check:
@@ -428,7 +474,7 @@ def _bound_checks(
             checks.append(
                 Check(id=f"S2-{name}-{layer.name}", verdict=_verdict(held), detail=detail)
             )
-        if isinstance(layer.x_source, CounterSource) and isinstance(layer.w_source, CounterSource):
+        if any(isinstance(part, CounterSource) for part in (layer.x_source, layer.w_source)):
             checks.append(
                 Check(
                     id=f"S2-certificate-within-hoeffding-{layer.name}",

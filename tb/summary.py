@@ -40,7 +40,10 @@ def print_summary(report: Signoff, console: Console) -> None:
         left = heading in ("layer", "verdict")
         table.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for layer in report.layers:
-        own = [check for check in report.checks if check.id.endswith(f"-{layer.name}")]
+        kinds = ("S1-counts", "S1-streams", "S2-certificate", "S2-hoeffding", "witness")
+        names = {f"{kind}-{layer.name}" for kind in kinds}
+        names.add(f"S2-certificate-within-hoeffding-{layer.name}")
+        own = [check for check in report.checks if check.id in names]
         failed = any(check.verdict == "FAIL" for check in own)
         table.add_row(
             layer.name,

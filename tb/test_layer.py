@@ -1,4 +1,4 @@
-"""Layer benches: generated layers of random shape and length against the golden model.
+"""Layer benches: generated layers of chosen and of random shapes against the golden model.
 
 The cocotb tests are in `tb.layer_bench`; they play vectors and witnesses through the layer and hold
 every count and result to the model, the first ones bit by bit.
@@ -6,6 +6,9 @@ every count and result to the model, the first ones bit by bit.
 
 from __future__ import annotations
 
+import os
+import random
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,9 +100,9 @@ def layer_design(shape: Shape, folder: Path) -> tuple[Design, int]:
     return design, index
 
 
-def run_shape(shape: Shape, simulator_name: str) -> None:
+def run_shape(shape: Shape, simulator_name: str, root: Path = BENCH_BUILDS / "layers") -> None:
     """Play random vectors and all witnesses; the witnesses must reach their certified errors."""
-    folder = BENCH_BUILDS / "layers" / str(shape)
+    folder = root / str(shape)
     design, index = layer_design(shape, folder)
     simulator = find_simulator(simulator_name)
     layer = design.manifest.layers[index]
@@ -128,6 +131,34 @@ def test_layer(shape: Shape, simulator: str) -> None:
 @pytest.mark.parametrize("shape", VERILATOR_SHAPES, ids=str)
 def test_layer_in_verilator(shape: Shape, simulator: str) -> None:
     run_shape(shape, simulator)
+
+
+def random_shape(generator: random.Random) -> Shape:
+    """Draw a layer that no list has thought of."""
+    source: SourceKind = generator.choice(("counter", "counter-lane", "lfsr", "lfsr-lane"))
+    length = generator.randint(2, 200)
+    if source.startswith("counter"):
+        length = 1 << generator.randint(1, 9)
+    return Shape(
+        fan_in=generator.randint(1, 40),
+        outputs=generator.randint(1, 80),
+        length=length,
+        source=source,
+        operand_bits=generator.randint(1, 8),
+        signed=generator.random() < 0.5,
+        clip=generator.random() < 0.7,
+        exponent=generator.randint(-4, 4),
+    )
+
+
+@pytest.mark.parametrize("simulator", ["icarus"])
+@pytest.mark.parametrize("draw", range(4))
+def test_random_layer(draw: int, simulator: str, tmp_path: Path) -> None:
+    """Fresh shapes in every run; COCOTB_RANDOM_SEED, which a failure names, repeats one."""
+    seed = int(os.environ.get("COCOTB_RANDOM_SEED") or secrets.randbits(31))
+    shape = random_shape(random.Random(f"{seed}/{draw}"))
+    print(f"COCOTB_RANDOM_SEED={seed} draws {shape}")
+    run_shape(shape, simulator, tmp_path)
 
 
 @pytest.mark.parametrize("simulator", ["icarus"])

@@ -371,7 +371,7 @@ def test_a_full_disk_while_generating(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 def test_a_full_disk_while_simulating(simulator: str, tmp_path: Path) -> None:
-    net = network_folder(tmp_path / "net", (2, 12), length=16, vectors=40)
+    net = network_folder(tmp_path / "net", (2, 12), length=16, vectors=60)
     _, folder = planned(net, tmp_path / "build")
     before = visible_files(folder)
     arguments = ("signoff", "--net", net, "--build", tmp_path / "build", "--sim", simulator)
@@ -386,7 +386,7 @@ def test_a_full_disk_while_simulating(simulator: str, tmp_path: Path) -> None:
     room = recording - 100
     assert (folder / "network_harness.v").stat().st_size <= room
     done = certibit(*arguments, largest_file=room)
-    check_refusal(done, "the simulation recorded", "of 480 words", "the disk is full")
+    check_refusal(done, "the simulation recorded", "of 720 words", "the disk is full")
     for name in ("signoff.json", "junit.xml", "counts_rtl.npz"):
         assert not (folder / name).exists()
 
@@ -427,6 +427,21 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("simulator", ["icarus"])
+@pytest.mark.parametrize("source", ["counter-lane", "lfsr", "lfsr-lane"])
+def test_every_kind_of_source_is_signed_off(source: str, simulator: str, tmp_path: Path) -> None:
+    """Also where the worst case lies beyond the radius, which speaks of random seeds only."""
+    net = network_folder(tmp_path / "net", (40, 3, 2), length=64)
+    build = tmp_path / "build"
+    done = certibit("run", "--net", net, "--build", build, "--sim", simulator, "--source", source)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((build / "small" / "signoff.json").read_text())
+    assert report["verdict"] == "PASS"
+    layer = report["layers"][0]
+    beyond = layer["certified_bound"] > layer["hoeffding_radius"]
+    assert beyond == (source == "lfsr-lane")
 
 
 @pytest.mark.slow

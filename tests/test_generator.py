@@ -5,13 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.errors import InputError
 from model.manifest import manifest_digest
 from model.plan import Design, SourceKind, plan_design
 from rtl_gen.generator import (
@@ -22,7 +20,7 @@ from rtl_gen.generator import (
     layer_module,
     render_design,
 )
-from tests.builders import check_message, random_design, small_network, snapshot
+from tests.builders import random_design, small_network, snapshot
 
 KINDS: list[SourceKind] = ["counter", "counter-lane", "lfsr", "lfsr-lane"]
 
@@ -61,17 +59,6 @@ def test_the_digest_is_in_every_file_and_in_the_id_register() -> None:
     for text in texts.values():
         assert digest in text.split("`default_nettype")[0]
     assert f".Id(256'h{digest})" in texts[f"{TOP_MODULE}.v"]
-
-
-def test_a_last_layer_that_clips_is_refused(tmp_path: Path) -> None:
-    design = planned()
-    *first, last = design.manifest.layers
-    layers = [*first, last.model_copy(update={"activation": "clip"})]
-    spoilt = replace(design, manifest=design.manifest.model_copy(update={"layers": layers}))
-    with pytest.raises(InputError) as caught:
-        generate_rtl(spoilt, tmp_path / "rtl")
-    check_message(caught.value, "last layer clips", "layer layer_1", '"none"')
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_new_design_replaces_the_old_files(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from model.forward import GoldenNetwork, reencode_counts
 from model.lfsr import maximal_taps
 from model.manifest import CounterSource, LfsrSource
 from model.sequences import counter_sequence, source_sequence
-from model.streams import evaluate_layer, reencode, source_words
+from model.streams import evaluate_layer, lane_counting_tables, reencode, source_words
 from tests.builders import (
     SOURCE_SHAPES,
     SourceShape,
@@ -66,6 +66,28 @@ def test_streams_and_tables_agree_bit_for_bit(data: st.DataObject) -> None:
     for vector, counts in zip(inputs, fast, strict=True):
         slow = evaluate_layer(layer, weights, biases, vector, operand_width)
         assert slow.counts.tolist() == counts.tolist()
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.data())
+def test_tables_from_written_out_bitstreams_are_the_same(data: st.DataObject) -> None:
+    x_shape = data.draw(st.sampled_from(SOURCE_SHAPES), label="x source")
+    w_shape = data.draw(st.sampled_from(SOURCE_SHAPES), label="w source")
+    operand_width = data.draw(st.integers(1, 6), label="K")
+    layer = random_structure(
+        np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), label="seed")),
+        fan_in=data.draw(st.integers(1, 5), label="fan-in"),
+        outputs=1,
+        operand_width=operand_width,
+        length=draw_length(data, x_shape, w_shape),
+        x_shape=x_shape,
+        w_shape=w_shape,
+        input_signed=False,
+    )
+    tables, lane_table = lane_tables(layer, operand_width)
+    written, written_lane_table = lane_counting_tables(layer, operand_width)
+    for lane in range(layer.fan_in):
+        assert np.array_equal(tables[lane_table[lane]], written[written_lane_table[lane]])
 
 
 @pytest.mark.parametrize("x_shape", SOURCE_SHAPES, ids=str)

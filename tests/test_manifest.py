@@ -283,6 +283,7 @@ CHECKS: dict[str, Callable[[Any, Any], bool]] = {
     "exclusiveMinimum": operator.gt,
     "exclusiveMaximum": operator.lt,
     "minItems": lambda value, rule: len(value) >= rule,
+    "maxItems": lambda value, rule: len(value) <= rule,
     "pattern": lambda value, rule: re.search(rule, value) is not None,
 }
 NOTES = {"$defs", "title", "description", "default", "discriminator"}

@@ -370,3 +370,13 @@ def test_a_missing_array_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as caught:
         load_design(design.manifest, tmp_path)
     check_message(caught.value, "layer_0_weights", "weights.npz", "plan step again")
+
+
+def test_a_scale_that_no_divider_is_made_for() -> None:
+    network = small_network(np.random.default_rng(1), operand_bits=4)
+    first = network.description.layers[0].model_copy(update={"scale_exponent": -16})
+    description = network.description.model_copy(
+        update={"layers": [first, *network.description.layers[1:]]}
+    )
+    with pytest.raises(InputError, match="scale exponent -16 with bitstream length 300001"):
+        plan_design(replace(network, description=description), [300_001], "lfsr")

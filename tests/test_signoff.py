@@ -187,6 +187,7 @@ def test_ids_of_the_checks(evidence: Evidence) -> None:
         "manifest",
         "identity",
         *(f"S1-counts-{name}" for name in layers),
+        *(f"S1-streams-{name}" for name in layers),
         *(
             f"S2-{bound}-{name}"
             for name in layers
@@ -371,6 +372,8 @@ def test_a_wrong_count(evidence: Evidence, layer: int, vector: int, neuron: int,
     report = evidence.judge()
     name = f"layer_{layer}"
     assert f"S1-counts-{name}" in failed(report)
+    # The bit-by-bit model sees the first two vectors.
+    assert (f"S1-streams-{name}" in failed(report)) == (vector < 2)
     assert f"S1-counts-layer_{1 - layer}" not in failed(report)
     detail = check(report, f"S1-counts-{name}").detail
     assert f"1 of {evidence.main.counts[layer].size} counts differ" in detail

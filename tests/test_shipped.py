@@ -1,0 +1,55 @@
+"""The shipped network, signed off as `make` does it, in both simulators."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.line import REPOSITORY, certibit
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["verilator"])
+@pytest.mark.parametrize(("length", "accuracy"), [(256, 0.975), (32, 0.970)])
+def test_all_images_in_verilator(simulator: str, length: int, accuracy: float) -> None:
+    """Ten thousand images without a mismatch, and every witness at its certified error."""
+    build = REPOSITORY / "build" / "shipped" / str(length)
+    done = certibit("run", "--length", str(length), "--build", build, "--sim", simulator)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = build / "mnist_pca50"
+    report = json.loads((folder / "signoff.json").read_text())
+    assert report["verdict"] == "PASS"
+    assert report["accuracy"]["vectors"] == 10_000
+    assert report["accuracy"]["rtl"] >= accuracy
+    for layer in report["layers"]:
+        assert layer["vectors"] == 10_000
+        assert layer["mismatches"] == 0
+        assert layer["witness_error"] == layer["certified_bound"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulators", [("icarus", "verilator")])
+def test_a_hundred_images_in_icarus_are_the_same(simulators: tuple[str, str]) -> None:
+    """By default Icarus plays the first hundred, and its counts are Verilator's."""
+    build = REPOSITORY / "build" / "shipped" / "32"
+    done = certibit("run", "--length", "32", "--build", build)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = build / "mnist_pca50"
+    report = json.loads((folder / "signoff.json").read_text())
+    assert report["second_simulator"]["name"] == "icarus"
+    assert report["second_simulator"]["vectors"] == 100
+    with (
+        np.load(folder / "counts_rtl.npz") as verilator,
+        np.load(folder / "counts_rtl_icarus.npz") as icarus,
+    ):
+        for name in ("layer_0", "layer_1"):
+            assert icarus[name].shape[0] == 100
+            assert np.array_equal(icarus[name], verilator[name][:100])
+
+
+def test_the_trained_files_are_small() -> None:
+    """The trained files stay small enough for a repository."""
+    folder = REPOSITORY / "networks" / "mnist_pca50"
+    assert sum(path.stat().st_size for path in folder.glob("*.npz")) < 1_000_000
