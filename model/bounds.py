@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,11 +70,11 @@ def simultaneous_radius(length: int, norm: float, confidence: float, family_size
 
 
 def propagate(
-    absolute_weights: Sequence[NDArray[np.float64]],
-    layer_errors: Sequence[NDArray[np.float64]],
+    absolute_weights: Sequence[NDArray[Any]],
+    layer_errors: Sequence[NDArray[Any]],
     scale_exponents: Sequence[int],
-    reencoding_error: float,
-) -> list[NDArray[np.float64]]:
+    reencoding_error: float | Fraction,
+) -> list[NDArray[Any]]:
     """Bound the distance of every neuron from the quantised network, layer by layer.
 
     ``E_l = |W_l| E_(l-1) + c_l`` on the weighted sum; clipping is 1-Lipschitz, so a layer's
@@ -83,12 +85,13 @@ def propagate(
     Parameters
     ----------
     absolute_weights : sequence of numpy.ndarray
-        For each layer, shape (outputs, fan_in): magnitudes of the weights, 0 to 1.
+        For each layer, shape (outputs, fan_in): magnitudes of the weights, 0 to 1. Floats, or
+        objects of type Fraction, with which the result is exact.
     layer_errors : sequence of numpy.ndarray
-        For each layer, shape (outputs,): the layer's own bound on its weighted sum.
+        For each layer, shape (outputs,): the layer's own bound on its weighted sum, likewise.
     scale_exponents : sequence of int
         For each layer, its power-of-two scale.
-    reencoding_error : float
+    reencoding_error : float or fractions.Fraction
         Largest rounding error of a re-encoded activation.
 
     Returns
@@ -96,10 +99,50 @@ def propagate(
     list of numpy.ndarray
         For each layer, shape (outputs,): the bound on its weighted sum.
     """
-    bounds: list[NDArray[np.float64]] = []
-    arriving: NDArray[np.float64] | None = None
+    bounds: list[NDArray[Any]] = []
+    arriving: NDArray[Any] | None = None
     for weights, own, exponent in zip(absolute_weights, layer_errors, scale_exponents, strict=True):
         bound = own if arriving is None else weights @ arriving + own
         bounds.append(bound)
-        arriving = np.minimum(bound * 2.0**exponent + reencoding_error, 1.0)
+        # Fractions stay exact, floats stay floats.
+        scale: Any = Fraction(2) ** exponent if bound.dtype == object else 2.0**exponent
+        arriving = np.minimum(bound * scale + reencoding_error, 1)
     return bounds
+
+
+def perturbation_bounds(
+    before: NDArray[np.float64], after: NDArray[np.float64]
+) -> tuple[float, ...]:
+    """Bound what a change of weights does to each weighted sum.
+
+    Inputs are within +-1, so a neuron's sum moves by at most the sum of the changes' magnitudes;
+    an input of +-1 on every lane, with the signs of the changes, attains it.
+
+    Parameters
+    ----------
+    before, after : numpy.ndarray
+        Shape (outputs, fan_in).
+
+    Returns
+    -------
+    tuple of float
+        For each output; exact where nothing changed, otherwise rounded up by a part in 10**15.
+    """
+    bounds = []
+    for old, new in zip(before, after, strict=True):
+        changed = old != new
+        sign = np.where(new > old, 1.0, -1.0)[changed]
+        # fsum rounds once, so the differences themselves need not be representable.
+        bounds.append(rounded_up(math.fsum([*(sign * new[changed]), *(-sign * old[changed])])))
+    return tuple(bounds)
+
+
+def rounded_up(value: float) -> float:
+    """Return a bound that a few roundings of a value cannot have passed; zero stays zero.
+
+    Parameters
+    ----------
+    value : float
+        Not negative, and off by at most four units in the last place.
+    """
+    return value * (1 + 2.0**-50)
