@@ -11,6 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from model.errors import InputError
 
 
+def shown(value: object) -> str:
+    """Return a value as an error message shows it: one short line."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:
+        # Python refuses to write out integers of thousands of digits.
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def checked_integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return an integer argument, or refuse it.
 
@@ -30,10 +40,10 @@ def checked_integer(name: str, value: object, low: int, high: int | None = None)
     """
     legal = f"use an integer, {low} or more" if high is None else f"use an integer, {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InputError(f"{name} is {value!r}", name, legal)
+        raise InputError(f"{name} is {shown(value)}", name, legal)
     number = int(value)
     if number < low or (high is not None and number > high):
-        raise InputError(f"{name} is {number}", name, legal)
+        raise InputError(f"{name} is {shown(number)}", name, legal)
     return number
 
 
@@ -59,8 +69,11 @@ def checked_real(
         If it is no finite real number, or outside the range.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise InputError(f"{name} is {value!r}", name, legal)
-    number = float(value)
+        raise InputError(f"{name} is {shown(value)}", name, legal)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise InputError(f"{name} is {shown(value)}", name, legal) from None
     if not math.isfinite(number) or not above < number < below:
         raise InputError(f"{name} is {number:g}", name, legal)
     return number
@@ -73,9 +86,9 @@ def checked_confidence(value: object) -> float:
 
 def checked_choice(name: str, value: object, choices: Sequence[str]) -> str:
     """Return one of several words, or refuse it."""
-    if value not in choices or not isinstance(value, str):
+    if not isinstance(value, str) or value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
-        raise InputError(f"{name} is {value!r}", name, f"use one of {listed}")
+        raise InputError(f"{name} is {shown(value)}", name, f"use one of {listed}")
     return value
 
 

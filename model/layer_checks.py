@@ -13,17 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.argument_checks import checked_array
+from model.argument_checks import checked_array, shown
 from model.errors import InputError
 
 # Integers up to here are exact in float64, and no sum of them overflows.
 MAX_MAGNITUDE = 2.0**53
-
-
-def shown(value: object) -> str:
-    """Return a value as an error message shows it: one short line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def refusal(name: str, problem: str, legal: str) -> InputError:

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from model.argument_checks import checked_integer
+from model.argument_checks import checked_integer, shown
 from model.bounds import perturbation_bounds, rounded_up
 from model.errors import InputError
 from model.layer_checks import (
@@ -32,7 +32,6 @@ from model.layer_checks import (
     checked_within,
     in_the_shape_of,
     refusal,
-    shown,
 )
 
 PruningMethod = Literal["magnitude", "percentile"]

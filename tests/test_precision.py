@@ -7,9 +7,11 @@ import math
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from model.errors import InputError
+from model.length_planner import assign_lengths
 from model.precision import (
     LayerPrecision,
     PrecisionPlan,
@@ -153,3 +155,20 @@ def test_manifests_of_no_plan(plan: Any, words: tuple[str, ...]) -> None:
     with pytest.raises(InputError) as caught:
         precision_plan_manifest(plan)
     check_message(caught.value, *words)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"target_error": 10**400},
+        {"target_error": 10**5000},
+        {"min_length": 10**5000},
+        {"min_length": np.arange(100)},
+        {"method": np.array(["hoeffding", "certificate"])},
+    ],
+)
+def test_a_refusal_of_anything_is_one_line(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        assign_lengths([np.array([[0.5]])], **arguments)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
