@@ -32,8 +32,8 @@ test: static ## every test in both simulators, and the linters
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 .PHONY: quick
-quick: setup .venv/.test-stamp ## the tests that take no Verilator build, under two minutes
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not verilator" $(PYTEST)
+quick: setup .venv/.test-stamp ## the tests that need no Verilator build and no synthesis, in two minutes
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not verilator and not lint" $(PYTEST)
 
 .PHONY: lint
 lint: static ## ruff, mypy, and the linters of the Verilog sources

@@ -36,6 +36,9 @@ from tb.bench_support import (
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+# As a whole more than the quick subset has time for.
+pytestmark = pytest.mark.slow
+
 CLOCK_NS = 10
 OKAY, SLVERR = 0, 2
 

@@ -22,6 +22,9 @@ from tb.result_bench import ResultBench, edges, reencoded, write_wrapper
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+# As a whole more than the quick subset has time for.
+pytestmark = pytest.mark.slow
+
 WRAPPER = "sc_result_clip_divide_bench"
 CASE_VARIABLE = "BENCH_CASE"
 

@@ -25,6 +25,9 @@ from model.precision import Method, PrecisionPlan, PrecisionWarning, precision_p
 from model.quantise import quantise_weights
 from tests.builders import check_message, random_inputs, small_network
 
+# Many processes or many searches: as a whole more than the quick subset has time for.
+pytestmark = pytest.mark.slow
+
 STATISTICAL: list[Method] = ["hoeffding", "chebyshev", "sensitivity"]
 METHODS: list[Method] = [*STATISTICAL, "certificate"]
 
@@ -65,6 +68,7 @@ def measured_error(design: Design, inputs: NDArray[np.int16]) -> float:
     return float(np.abs(counts / length - exact).max())
 
 
+@pytest.mark.slow
 def test_a_thousand_networks_stay_below_their_end_to_end_bound(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

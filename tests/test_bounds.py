@@ -164,6 +164,7 @@ def test_propagation_by_hand() -> None:
     assert bounds[2][0] == pytest.approx(1.0 + 0.01)
 
 
+@pytest.mark.slow
 def test_planned_lanes_of_lfsrs_are_as_independent_as_norm2_needs() -> None:
     """Registers that follow each other on a short cycle of states would be delayed copies."""
     lanes, length, operand_width, draws = 64, 256, 8, 80

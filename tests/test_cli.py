@@ -31,6 +31,9 @@ from tests.line import (
 )
 from tests.outsider import main as somebody_elses_counts
 
+# Many processes or many searches: as a whole more than the quick subset has time for.
+pytestmark = pytest.mark.slow
+
 # --- bad networks ---------------------------------------------------------------------------------
 
 Spoil = Callable[[NetworkFolder], None]
@@ -429,6 +432,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 @pytest.mark.parametrize("source", ["counter-lane", "lfsr", "lfsr-lane"])
 def test_every_kind_of_source_is_signed_off(source: str, simulator: str, tmp_path: Path) -> None:

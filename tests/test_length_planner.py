@@ -24,6 +24,9 @@ from model.precision import LayerPrecision, Method, PrecisionWarning
 from model.quantise import quantise_weights
 from tests.builders import check_message
 
+# Many processes or many searches: as a whole more than the quick subset has time for.
+pytestmark = pytest.mark.slow
+
 STATISTICAL: list[Method] = ["hoeffding", "chebyshev", "sensitivity"]
 METHODS: list[Method] = [*STATISTICAL, "certificate"]
 

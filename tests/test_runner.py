@@ -21,6 +21,9 @@ from model.errors import BenchFailure, InputError, ToolError
 from tb.runner import BenchResult, build_bench, run_bench
 from tb.simulators import find_simulator
 
+# Many processes or many searches: as a whole more than the quick subset has time for.
+pytestmark = pytest.mark.slow
+
 COUNTER = Path(__file__).parent / "benches" / "counter.v"
 MODULE = "tests.benches.counter"
 SIMULATORS = ["icarus", "verilator"]
