@@ -92,6 +92,8 @@ def read_npz(
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             present = set(archive.files)
             arrays = {name: archive[name] for name in names if name in present}
+    except MemoryError:
+        raise
     except Exception:
         # zipfile, zlib and numpy have a dozen ways to say that a file is damaged.
         raise error("not a whole .npz file", str(path), what_to_do) from None
