@@ -7,17 +7,23 @@
 // of negative lanes. That excess, Length times the number, is taken off once: in a sign cycle (sign_i)
 // before the counted ones where inputs have signs, in Preload where they have not.
 //
+// A weight of zero is no synapse: it has no product and no sign, and the synapses of a neuron close
+// ranks, so that the counter has Slots inputs instead of FanIn. Lane i of a neuron with z zeros before
+// it moves down by z, in ShiftStages steps: stage s moves by 2**s. All of that is wiring.
+//
 // Sequence: load_i, then sign_i (InputSigned only), then count_i for Length cycles; acc_o is final in
 // the cycle after the last of them and stays until the next load_i. At most one of the three is high.
 //
 // Plane vectors: bit k of lane i of neuron j of WeightMagnitude stands at [(k*FanIn + i)*Neurons + j],
 // k = 0 .. OperandWidth; plane OperandWidth marks weights of magnitude one, whose stream is constant.
-// WeightSign: [i*Neurons + j]. acc_o and Preload: bit p of neuron j at [p*Neurons + j], two's
+// WeightSign: [i*Neurons + j]. LaneShift: [(s*FanIn + i)*Neurons + j] is set if what stands in place i
+// before stage s moves down by 2**s. acc_o and Preload: bit p of neuron j at [p*Neurons + j], two's
 // complement. r_i: one word for all lanes if SharedSource, else bit k of lane i at [k*FanIn + i].
 //
-// Legal: FanIn, Neurons, OperandWidth >= 1, Length >= 2, CountWidth = bits of FanIn,
-// AccWidth > CountWidth; anything else stops elaboration. AccWidth must hold
-// |bias| + FanIn*Length with sign (the generator sees to that): beyond it sums wrap.
+// Legal: FanIn, Neurons, OperandWidth >= 1, Length >= 2, Slots = 1 .. FanIn, CountWidth = bits of
+// Slots, AccWidth > CountWidth, Slots = FanIn where ShiftStages = 0; anything else stops elaboration.
+// Slots must hold the synapses of every neuron, LaneShift be as above, and AccWidth hold
+// |bias| + Slots*Length with sign (the generator sees to that): beyond it sums wrap.
 // The accumulators are not reset: nothing reads them before the first load_i.
 
 `default_nettype none
@@ -27,12 +33,15 @@ module sc_dense_bank #(
   parameter integer Neurons = 1,
   parameter integer OperandWidth = 8,
   parameter integer Length = 256,
+  parameter integer Slots = FanIn,
+  parameter integer ShiftStages = 0,
   parameter integer CountWidth = 1,
   parameter integer AccWidth = 16,
   parameter integer SharedSource = 1,
   parameter integer InputSigned = 1,
   parameter [(OperandWidth+1)*FanIn*Neurons-1:0] WeightMagnitude = 0,
   parameter [FanIn*Neurons-1:0] WeightSign = 0,
+  parameter [((ShiftStages > 0) ? ShiftStages : 1)*FanIn*Neurons-1:0] LaneShift = 0,
   parameter [AccWidth*Neurons-1:0] Preload = 0,
   parameter integer SourceLanes = (SharedSource != 0) ? 1 : FanIn  // derived
 ) (
@@ -59,9 +68,15 @@ module sc_dense_bank #(
     if (Length < 2) begin : gen_illegal_length
       Length_must_be_at_least_2 u_illegal ();
     end
-    if ((FanIn >> CountWidth) != 0 || (FanIn >> (CountWidth-1)) != 1)
+    if (Slots < 1 || Slots > FanIn) begin : gen_illegal_slots
+      Slots_must_be_1_to_FanIn u_illegal ();
+    end
+    if (ShiftStages < 0 || (ShiftStages == 0 && Slots != FanIn)) begin : gen_illegal_shift_stages
+      ShiftStages_0_needs_Slots_of_FanIn u_illegal ();
+    end
+    if ((Slots >> CountWidth) != 0 || (Slots >> (CountWidth-1)) != 1)
     begin : gen_illegal_count_width
-      CountWidth_must_be_the_bits_of_FanIn u_illegal ();
+      CountWidth_must_be_the_bits_of_Slots u_illegal ();
     end
     if (AccWidth <= CountWidth) begin : gen_illegal_acc_width
       AccWidth_must_exceed_CountWidth u_illegal ();
@@ -73,7 +88,11 @@ module sc_dense_bank #(
   localparam integer Span = FanIn*N;
 
   wire [Span-1:0] weight_plane [0:K];
-  wire [N-1:0]    weight_sign [0:FanIn-1];
+  // The weights that are not zero.
+  wire [Span-1:0] synapse;
+  // What the complement of a product is taken by, without and with a negative input.
+  wire [N-1:0]    negative [0:FanIn-1];
+  wire [N-1:0]    positive [0:FanIn-1];
 
   genvar g;
   generate
@@ -81,9 +100,21 @@ module sc_dense_bank #(
       assign weight_plane[g] = WeightMagnitude[g*Span +: Span];
     end
     for (g = 0; g < FanIn; g = g + 1) begin : gen_weight_sign
-      assign weight_sign[g] = WeightSign[g*N +: N];
+      assign negative[g] = WeightSign[g*N +: N] & synapse[g*N +: N];
+      assign positive[g] = ~WeightSign[g*N +: N] & synapse[g*N +: N];
     end
   endgenerate
+
+  function [Span-1:0] any_plane;
+    input [(K+1)*Span-1:0] planes;
+    integer k;
+    begin
+      any_plane = {Span{1'b0}};
+      for (k = 0; k <= K; k = k + 1) any_plane = any_plane | planes[k*Span +: Span];
+    end
+  endfunction
+
+  assign synapse = any_plane(WeightMagnitude);
 
   // All constant comparators of the bank, from the least to the most significant plane:
   // r < w becomes lt & w where r is 1, lt | w where it is 0.
@@ -111,8 +142,8 @@ module sc_dense_bank #(
   endfunction
 
   // Number of ones over all lanes of (product ^ sign), as CountWidth planes: a tree of full adders on
-  // words. The words of weight 2**p wait in a queue of their own, which starts at 3*(FanIn - (FanIn>>p))
-  // and receives FanIn>>p words from the plane below. Adder f takes the next three words, appends the
+  // words. The words of weight 2**p wait in a queue of their own, which starts at 3*(Slots - (Slots>>p))
+  // and receives Slots>>p words from the plane below. Adder f takes the next three words, appends the
   // sum to this queue and the carry to the next; where only two are left it is a half adder.
   function [CountWidth*N-1:0] lane_count;
     input [FanIn-1:0] x;
@@ -123,6 +154,7 @@ module sc_dense_bank #(
     integer f;
     reg [Span-1:0] w;
     reg [N-1:0] word;
+    reg [N-1:0] moving;
     reg [N-1:0] a;
     reg [N-1:0] b;
     reg [N-1:0] c;
@@ -132,20 +164,27 @@ module sc_dense_bank #(
       w = weight_stream(r);
       for (i = 0; i < FanIn; i = i + 1) begin
         word = x[i] ? w[i*N +: N] : {N{1'b0}};
-        queue[i] = word ^ (x_sign[i] ? ~weight_sign[i] : weight_sign[i]);
+        queue[i] = word ^ (x_sign[i] ? positive[i] : negative[i]);
+      end
+      for (p = 0; p < ShiftStages; p = p + 1) begin
+        for (i = 0; i < FanIn; i = i + 1) begin
+          moving = queue[i] & LaneShift[(p*FanIn + i)*N +: N];
+          queue[i] = queue[i] & ~LaneShift[(p*FanIn + i)*N +: N];
+          if (i >= (1 << p)) queue[i - (1 << p)] = queue[i - (1 << p)] | moving;
+        end
       end
       for (p = 0; p < CountWidth; p = p + 1) begin
-        for (f = 0; f < (FanIn >> p)/2; f = f + 1) begin
-          a = queue[3*(FanIn - (FanIn >> p)) + 3*f];
-          b = queue[3*(FanIn - (FanIn >> p)) + 3*f + 1];
-          if (2*f + 2 < (FanIn >> p)) c = queue[3*(FanIn - (FanIn >> p)) + 3*f + 2];
+        for (f = 0; f < (Slots >> p)/2; f = f + 1) begin
+          a = queue[3*(Slots - (Slots >> p)) + 3*f];
+          b = queue[3*(Slots - (Slots >> p)) + 3*f + 1];
+          if (2*f + 2 < (Slots >> p)) c = queue[3*(Slots - (Slots >> p)) + 3*f + 2];
           else c = {N{1'b0}};
           half = a ^ b;
-          queue[3*(FanIn - (FanIn >> p)) + (FanIn >> p) + f] = half ^ c;
-          queue[3*(FanIn - (FanIn >> (p+1))) + f] = (a & b) | (c & half);
+          queue[3*(Slots - (Slots >> p)) + (Slots >> p) + f] = half ^ c;
+          queue[3*(Slots - (Slots >> (p+1))) + f] = (a & b) | (c & half);
         end
         lane_count[p*N +: N] =
-            queue[3*(FanIn - (FanIn >> p)) + (FanIn >> p) + (FanIn >> p)/2 - 1];
+            queue[3*(Slots - (Slots >> p)) + (Slots >> p) + (Slots >> p)/2 - 1];
       end
     end
   endfunction

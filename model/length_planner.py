@@ -365,10 +365,10 @@ class LengthProblem:
     def _lengths(self, index: int, bias: float, width: int | None) -> NDArray[np.int64]:
         """Return the lengths that source, range and accumulator allow."""
         low, high = self._range
-        fan_in = self._weights[index].shape[1]
-        # As in `model.plan`: bias +- fan_in x L, the bias rounded to half a count, and a sign.
+        synapses = max(1, int(np.count_nonzero(self.quantised[index], axis=1).max()))
+        # As in `model.plan`: bias +- synapses x L, the bias rounded to half a count, and a sign.
         largest = (1 << ((MAX_ACCUMULATOR_WIDTH if width is None else width) - 1)) - 1
-        fits = math.floor((largest - 0.5) / (bias + fan_in))
+        fits = math.floor((largest - 0.5) / (bias + synapses))
         if self.source in COUNTERS:
             lengths = [1 << bit for bit in range(1, 21) if low <= 1 << bit <= min(high, fits)]
             kind = "power of two"

@@ -385,8 +385,9 @@ def _accumulator_width(
 ) -> int:
     """Return the accumulator width of a layer, or refuse a length that overflows it."""
     # The hardware counts product XOR sign and corrects by the number of negative lanes, so any
-    # partial sum stays within bias +- fan_in * L.
-    largest = int(np.abs(biases).max()) + weights.shape[1] * length
+    # partial sum stays within bias +- synapses * L; a weight of zero is no synapse.
+    synapses = int(np.count_nonzero(weights, axis=1).max())
+    largest = int(np.abs(biases).max()) + max(synapses, 1) * length
     needed = largest.bit_length() + 1
     available = MAX_ACCUMULATOR_WIDTH if wanted is None else wanted
     if needed > available:

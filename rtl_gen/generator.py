@@ -233,6 +233,8 @@ def _bank_context(
         for lane in range(layer.fan_in):
             magnitude_words.append(_word(np.abs(part[:, lane]) >> plane & 1))
     sign_words = [_word(part[:, lane] < 0) for lane in range(layer.fan_in)]
+    slots, shifts = _compaction(part != 0)
+    shift_words = [_word(row) for stage in shifts for row in stage]
     # Lanes of negative sign count their complement: the excess of one a cycle is known beforehand
     # unless inputs have signs of their own, in which case the hardware takes it off itself.
     excess = 0 if layer.input_signed else (part < 0).sum(axis=1) * layer.bitstream_length
@@ -243,8 +245,45 @@ def _bank_context(
         "neurons": neurons,
         "magnitude": _word_lines(magnitude_words, neurons, layer.fan_in, "plane"),
         "sign": _word_lines(sign_words, neurons, layer.fan_in, None),
+        "slots": slots,
+        "count_width": slots.bit_length(),
+        "shift_stages": len(shifts),
+        "shift": _word_lines(shift_words, neurons, layer.fan_in, "stage") if len(shifts) else "",
         "preload": _word_lines(preload_words, neurons, layer.accumulator_width, None),
     }
+
+
+def _compaction(synapses: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]]:
+    """Return how the synapses of a bank close ranks, past the lanes without one.
+
+    The compress network of H. S. Warren, "Hacker's Delight", 2nd edition, section 7-4: a synapse
+    with z lanes without one below it moves down by z, in stages of 1, 2, 4, ...; no two ever meet.
+
+    Parameters
+    ----------
+    synapses : numpy.ndarray
+        Shape (neurons, fan_in), which lanes each neuron has a weight for.
+
+    Returns
+    -------
+    slots : int
+        The most synapses of any neuron, at least 1.
+    shifts : numpy.ndarray
+        Shape (stages, fan_in, neurons): what stands in this place before this stage moves down.
+    """
+    neurons, fan_in = synapses.shape
+    slots = max(1, int(synapses.sum(axis=1).max()))
+    neuron, lane = np.nonzero(synapses)
+    distance = (np.cumsum(~synapses, axis=1) - ~synapses)[neuron, lane]
+    stages = int(distance.max(initial=0)).bit_length()
+    if slots < fan_in:
+        # Also where nothing has to move, as in a bank whose last lanes are empty.
+        stages = max(stages, 1)
+    shifts = np.zeros((stages, fan_in, neurons), dtype=np.bool_)
+    for stage in range(stages):
+        place = lane - distance % (1 << stage)
+        shifts[stage, place, neuron] = distance >> stage & 1
+    return slots, shifts
 
 
 def _result_context(layer: Layer, width: int) -> dict[str, Any]:

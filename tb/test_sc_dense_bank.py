@@ -51,6 +51,7 @@ class Case:
     signed: bool
     full_scale: bool = False
     spare_bits: int = 0
+    pruned: float | None = None
 
     @cached_property
     def weights(self) -> list[list[int]]:
@@ -59,6 +60,8 @@ class Case:
         one = 1 << self.width
 
         def weight() -> int:
+            if self.pruned is not None and rng.random() < self.pruned:
+                return 0
             magnitude = one if self.full_scale else rng.randint(0, one)
             if rng.random() < 0.4 and not self.full_scale:
                 magnitude = rng.choice((0, 1, one - 1, one))
@@ -75,10 +78,43 @@ class Case:
             return [rng.choice((-most, most)) for _ in range(self.neurons)]
         return [rng.randint(-most, most) for _ in range(self.neurons)]
 
+    @cached_property
+    def signs(self) -> list[list[int]]:
+        """What the bank is told of signs: that of a weight of zero must not matter."""
+        rng = random.Random(f"{self.name} signs")
+        return [[int(w < 0) if w else rng.getrandbits(1) for w in row] for row in self.weights]
+
+    @property
+    def slots(self) -> int:
+        """Lanes that are counted: all, or as many as the neuron with the most synapses has."""
+        if self.pruned is None:
+            return self.fan_in
+        return max(1, *(sum(weight != 0 for weight in row) for row in self.weights))
+
+    @property
+    def stages(self) -> list[list[list[int]]]:
+        """Which synapse moves where: for each stage and place a bit for each neuron."""
+        if self.pruned is None:
+            return []
+        stages: list[list[list[int]]] = []
+        # Where the synapses stand, in order; the last place of all is their own number.
+        places = [[i for i, w in enumerate(row) if w] for row in self.weights]
+        while not stages or any(at != list(range(len(at))) for at in places):
+            step = 1 << len(stages)
+            stage = [[0] * self.neurons for _ in range(self.fan_in)]
+            for neuron, at in enumerate(places):
+                for number, place in enumerate(at):
+                    if (place - number) & step:
+                        stage[place][neuron] = 1
+                        at[number] -= step
+                assert len(set(at)) == len(at)
+            stages.append(stage)
+        return stages
+
     @property
     def acc_width(self) -> int:
         """The fewest bits that hold every sum, and some to spare."""
-        largest = max(map(abs, self.biases)) + self.fan_in * self.length
+        largest = max(map(abs, self.biases)) + self.slots * self.length
         return largest.bit_length() + 1 + self.spare_bits
 
     @property
@@ -100,7 +136,8 @@ class Case:
         """Return a module without parameters around the bank and its constants."""
         lanes = list(zip(*self.weights, strict=True))
         magnitude = to_planes([abs(w) for lane in lanes for w in lane], self.width + 1)
-        sign = to_planes([w < 0 for lane in lanes for w in lane], 1)
+        sign = to_planes([bit for lane in zip(*self.signs, strict=True) for bit in lane], 1)
+        stages = self.stages
         span = self.fan_in * self.neurons
         acc = self.acc_width * self.neurons
         constants = {
@@ -108,7 +145,9 @@ class Case:
             "Neurons": self.neurons,
             "OperandWidth": self.width,
             "Length": self.length,
-            "CountWidth": self.fan_in.bit_length(),
+            "Slots": self.slots,
+            "ShiftStages": len(stages),
+            "CountWidth": self.slots.bit_length(),
             "AccWidth": self.acc_width,
             "SharedSource": int(self.shared),
             "InputSigned": int(self.signed),
@@ -116,6 +155,9 @@ class Case:
             "WeightSign": literal(sign, span),
             "Preload": literal(to_planes(self.preload, self.acc_width), acc),
         }
+        if stages:
+            shift = to_planes([bit for stage in stages for place in stage for bit in place], 1)
+            constants["LaneShift"] = literal(shift, len(stages) * span)
         given = ",\n".join(f"    .{name}({value})" for name, value in constants.items())
         inputs = {
             "clk_i": 1,
@@ -162,7 +204,7 @@ class BankModel:
 
 
 def _negative(weight: int, x_sign: int) -> bool:
-    return (weight < 0) != bool(x_sign)
+    return weight != 0 and (weight < 0) != bool(x_sign)
 
 
 class TB:
@@ -383,7 +425,9 @@ async def a_vector_gives_the_golden_models_counts(dut: Any) -> None:
     )
     x_signs = [int(value < 0) for value in inputs]
     await tb.begin(x_signs)
-    excess = case.length * ((np.array(case.weights) < 0) != np.array(x_signs, bool)).sum(axis=1)
+    weights = np.array(case.weights)
+    opposite = (weights < 0) != np.array(x_signs, bool)
+    excess = case.length * (opposite & (weights != 0)).sum(axis=1)
     sums = np.array(case.biases) - excess
     negative = excess // case.length
     words = source_words(layer.w_source, case.length, case.width, case.fan_in)
@@ -411,6 +455,17 @@ def _cases() -> dict[str, Case]:
         ("many", 129, 1, 2, 3, False, False),
     ]
     found = {shape[0]: Case(*shape) for shape in shapes}
+    found |= {
+        name: Case(name, *shape, pruned=share)
+        for name, share, *shape in (
+            ("nothing_pruned", 0.0, 5, 3, 4, 8, True, True),
+            ("one_input_pruned", 0.5, 1, 4, 3, 4, True, True),
+            ("all_pruned", 1.0, 3, 2, 4, 4, True, True),
+            ("half_pruned", 0.5, 13, 5, 6, 16, True, True),
+            ("half_pruned_unsigned", 0.5, 17, 64, 4, 5, False, False),
+            ("mostly_pruned", 0.9, 65, 7, 8, 7, False, True),
+        )
+    }
     found["full_scale"] = Case("full_scale", 15, 4, 3, 8, True, True, full_scale=True)
     found["wide_sums"] = Case("wide_sums", 4, 2, 4, 5, False, True, spare_bits=30)
     return found
@@ -420,6 +475,7 @@ CASES = _cases()
 RUNS = [("icarus", name) for name in CASES] + [
     ("verilator", "five_inputs"),
     ("verilator", "three_inputs"),
+    ("verilator", "half_pruned"),
 ]
 
 
@@ -451,9 +507,17 @@ def _write(path: Path, text: str) -> None:
         ({"Neurons": 0}, "Neurons_must_be_positive"),
         ({"OperandWidth": 0}, "OperandWidth_must_be_positive"),
         ({"Length": 1}, "Length_must_be_at_least_2"),
-        ({"FanIn": 4, "CountWidth": 2}, "CountWidth_must_be_the_bits_of_FanIn"),
-        ({"FanIn": 3, "CountWidth": 3}, "CountWidth_must_be_the_bits_of_FanIn"),
-        ({"FanIn": 1, "CountWidth": 0}, "CountWidth_must_be_the_bits_of_FanIn"),
+        ({"FanIn": 4, "CountWidth": 2}, "CountWidth_must_be_the_bits_of_Slots"),
+        ({"FanIn": 3, "CountWidth": 3}, "CountWidth_must_be_the_bits_of_Slots"),
+        ({"FanIn": 1, "CountWidth": 0}, "CountWidth_must_be_the_bits_of_Slots"),
+        (
+            {"FanIn": 4, "Slots": 3, "ShiftStages": 1, "CountWidth": 3},
+            "CountWidth_must_be_the_bits_of_Slots",
+        ),
+        ({"FanIn": 4, "Slots": 0, "ShiftStages": 1}, "Slots_must_be_1_to_FanIn"),
+        ({"FanIn": 1, "Slots": 2, "CountWidth": 2}, "Slots_must_be_1_to_FanIn"),
+        ({"FanIn": 4, "Slots": 3, "CountWidth": 2}, "ShiftStages_0_needs_Slots_of_FanIn"),
+        ({"FanIn": 3, "ShiftStages": -1, "CountWidth": 2}, "ShiftStages_0_needs_Slots_of_FanIn"),
         ({"FanIn": 3, "CountWidth": 2, "AccWidth": 2}, "AccWidth_must_exceed_CountWidth"),
     ],
 )

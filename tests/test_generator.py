@@ -197,6 +197,40 @@ def test_weights_are_packed_as_the_banks_read_them() -> None:
             assert preload == start % (1 << layer.accumulator_width)
 
 
+@pytest.mark.parametrize("zeros", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_synapses_close_ranks_past_weights_of_zero(zeros: float) -> None:
+    """Follow every synapse through the stages: it ends in the place of its own number."""
+    rng = np.random.default_rng(3)
+    fan_in, neurons = 19, 7
+    network = small_network(rng, (fan_in, neurons, 2))
+    network.weights[0][rng.random((neurons, fan_in)) < zeros] = 0
+    design = plan_design(network)
+    weights = design.parameters.weights[0]
+    text = render_design(design)[f"{layer_module(0)}.v"]
+    number = {
+        name: int(found[1])
+        for name in ("Slots", "ShiftStages", "CountWidth")
+        if (found := re.search(rf"\.{name}\((\d+)\)", text))
+    }
+    most = max(1, int((weights != 0).sum(axis=1).max()))
+    assert number["Slots"] == most
+    assert number["CountWidth"] == most.bit_length()
+    words = literals(text, "LaneShift0", neurons) if number["ShiftStages"] else []
+    assert len(words) == number["ShiftStages"] * fan_in
+    for neuron, row in enumerate(weights.tolist()):
+        at = [lane for lane, weight in enumerate(row) if weight]
+        for stage in range(number["ShiftStages"]):
+            stays = [not words[stage * fan_in + place] >> neuron & 1 for place in at]
+            moving = sum(word >> neuron & 1 for word in words[stage * fan_in :][:fan_in])
+            assert moving == stays.count(False), "something moves that is no synapse"
+            at = [
+                place if stay else place - (1 << stage)
+                for place, stay in zip(at, stays, strict=True)
+            ]
+            assert len(set(at)) == len(at), "two synapses meet"
+        assert at == list(range(len(at)))
+
+
 def literals(text: str, name: str, width: int) -> list[int]:
     """Return the words of a generated constant, the first lane first."""
     found = re.search(rf"\b{name} = \{{\n(.*?)\n  \}};", text, re.S)

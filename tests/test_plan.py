@@ -81,8 +81,10 @@ def test_a_length_beyond_every_table(kind: SourceKind, length: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_length_beyond_every_accumulator(kind: SourceKind) -> None:
-    """2048 inputs x 2**20 cycles is 2**31: the output stream has 32 bits."""
-    wide = small_network(np.random.default_rng(1), (2048, 1), vectors=1, bias=0)
+    """2048 synapses x 2**20 cycles are 2**31: the output stream has 32 bits."""
+    wide = small_network(np.random.default_rng(1), (2049, 1), vectors=1, bias=0)
+    wide.weights[0][:] = 0.5
+    wide.weights[0][0, 7] = 0
     words = ("bitstream length 1048576", "accumulator of 33 bits", "there are 32", "shorter")
     refused(wide, *words, "layer layer_0", lengths=[2**20], kind=kind)
 
