@@ -88,6 +88,7 @@ module sc_dense_bank #(
   localparam integer Span = FanIn*N;
 
   wire [Span-1:0] weight_plane [0:K];
+  wire [N-1:0]    weight_word [0:(K+1)*FanIn-1];
   // The weights that are not zero.
   wire [Span-1:0] synapse;
   // What the complement of a product is taken by, without and with a negative input.
@@ -98,6 +99,9 @@ module sc_dense_bank #(
   generate
     for (g = 0; g <= K; g = g + 1) begin : gen_weight_plane
       assign weight_plane[g] = WeightMagnitude[g*Span +: Span];
+    end
+    for (g = 0; g < (K+1)*FanIn; g = g + 1) begin : gen_weight_word
+      assign weight_word[g] = WeightMagnitude[g*N +: N];
     end
     for (g = 0; g < FanIn; g = g + 1) begin : gen_weight_sign
       assign negative[g] = WeightSign[g*N +: N] & synapse[g*N +: N];
@@ -116,28 +120,18 @@ module sc_dense_bank #(
 
   assign synapse = any_plane(WeightMagnitude);
 
-  // All constant comparators of the bank, from the least to the most significant plane:
-  // r < w becomes lt & w where r is 1, lt | w where it is 0.
-  function [Span-1:0] weight_stream;
-    input [K*SourceLanes-1:0] r;
+  // All constant comparators of the bank on one shared word, from the least to the most significant
+  // plane: r < w becomes lt & w where r is 1, lt | w where it is 0.
+  function [Span-1:0] shared_stream;
+    input [K-1:0] r;
     integer k;
-    integer i;
-    reg [Span-1:0] not_r;
     begin
-      weight_stream = {Span{1'b0}};
-      not_r = {Span{1'b0}};
+      shared_stream = {Span{1'b0}};
       for (k = 0; k < K; k = k + 1) begin
-        if (SharedSource != 0) begin
-          weight_stream = r[k*SourceLanes] ? (weight_stream & weight_plane[k])
-                                           : (weight_stream | weight_plane[k]);
-        end else begin
-          for (i = 0; i < FanIn; i = i + 1) begin
-            not_r[i*N +: N] = {N{~r[k*SourceLanes + ((SharedSource != 0) ? 0 : i)]}};
-          end
-          weight_stream = (weight_stream & (weight_plane[k] | not_r)) | (weight_plane[k] & not_r);
-        end
+        shared_stream = r[k] ? (shared_stream & weight_plane[k])
+                             : (shared_stream | weight_plane[k]);
       end
-      weight_stream = weight_stream | weight_plane[K];
+      shared_stream = shared_stream | weight_plane[K];
     end
   endfunction
 
@@ -161,9 +155,18 @@ module sc_dense_bank #(
     reg [N-1:0] half;
     reg [N-1:0] queue [0:3*FanIn];
     begin
-      w = weight_stream(r);
+      w = (SharedSource != 0) ? shared_stream(r[K-1:0]) : {Span{1'b0}};
       for (i = 0; i < FanIn; i = i + 1) begin
-        word = x[i] ? w[i*N +: N] : {N{1'b0}};
+        word = w[i*N +: N];
+        if (SharedSource == 0) begin
+          // The same comparison for a lane with a word of its own.
+          for (p = 0; p < K; p = p + 1) begin
+            word = r[p*SourceLanes + ((SharedSource != 0) ? 0 : i)]
+                 ? (word & weight_word[p*FanIn + i]) : (word | weight_word[p*FanIn + i]);
+          end
+          word = word | weight_word[K*FanIn + i];
+        end
+        word = x[i] ? word : {N{1'b0}};
         queue[i] = word ^ (x_sign[i] ? positive[i] : negative[i]);
       end
       for (p = 0; p < ShiftStages; p = p + 1) begin

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from model.argument_checks import (
     checked_array,
@@ -14,13 +16,23 @@ from model.argument_checks import (
     checked_integer,
     checked_layers,
 )
-from model.bounds import propagate
+from model.bounds import float_above, fractions, propagate, rounded_up
+from model.compression import compress_network
 from model.errors import InputError
 from model.length_choice import Chain
 from model.length_planner import LengthProblem
+from model.manifest import Compression
 from model.network import Network
 from model.plan import Design, SourceKind, plan_design
 from model.precision import Method, PrecisionPlan, Scope
+
+_END_TO_END: dict[Method, str] = {
+    "hoeffding": "the layers' bounds, propagated; union bound over the layers",
+    "chebyshev": "Chebyshev, of root mean squares that add up (Minkowski); union bound over outputs"
+    " x vectors",
+    "sensitivity": "the layers' bounds, propagated; union bound over the layers",
+    "certificate": "the layers' certificates, propagated: certain",
+}
 
 
 class AdaptivePrecisionManager:
@@ -106,6 +118,8 @@ class AdaptivePrecisionManager:
         self._sensitivities, self._trials, self._seed = sensitivities, n_trials, seed
         self._accumulators: list[int | None] = [None] * layers
         self._network: Network | None = None
+        self._compression: Compression | None = None
+        self._widths: Sequence[NDArray[np.integer]] | None = None
         # Every argument is checked before anything is planned.
         self._problem("hoeffding", None)
 
@@ -115,6 +129,8 @@ class AdaptivePrecisionManager:
         network: Network,
         cost_per_cycle: ArrayLike | None = None,
         *,
+        compression: Compression | None = None,
+        widths: Sequence[NDArray[np.integer]] | None = None,
         vectors: int | None = None,
         min_length: int = 32,
         max_length: int = 1024,
@@ -132,13 +148,17 @@ class AdaptivePrecisionManager:
             The network.
         cost_per_cycle, min_length, max_length, sensitivities, n_trials, seed
             As for the class.
+        compression, widths : optional
+            What to leave out of the network first, as for `model.plan.plan_design`. The plan is one
+            of the compressed network.
         vectors : int, optional
             Number of vectors that the bounds cover together. Default: the test set's.
         """
         description = network.description
+        smaller = compress_network(network, compression or Compression(), widths).network
         manager = cls(
-            network.weights,
-            network.biases,
+            smaller.weights,
+            smaller.biases,
             [layer.scale_exponent for layer in description.layers],
             [layer.name for layer in description.layers],
             cost_per_cycle,
@@ -153,12 +173,12 @@ class AdaptivePrecisionManager:
             seed=seed,
         )
         manager._accumulators = [layer.accumulator_width for layer in description.layers]
-        manager._network = network
+        manager._network, manager._compression, manager._widths = network, compression, widths
         return manager
 
     def hoeffding(
         self,
-        target_error: float = 0.01,
+        target_error: float | None = 0.01,
         *,
         target: Scope = "layer",
         total_budget: float | None = None,
@@ -170,7 +190,7 @@ class AdaptivePrecisionManager:
 
     def chebyshev(
         self,
-        target_error: float = 0.01,
+        target_error: float | None = 0.01,
         *,
         target: Scope = "layer",
         total_budget: float | None = None,
@@ -182,7 +202,7 @@ class AdaptivePrecisionManager:
 
     def sensitivity(
         self,
-        target_error: float = 0.01,
+        target_error: float | None = 0.01,
         *,
         target: Scope = "layer",
         total_budget: float | None = None,
@@ -194,7 +214,7 @@ class AdaptivePrecisionManager:
 
     def certificate(
         self,
-        target_error: float = 0.01,
+        target_error: float | None = 0.01,
         *,
         target: Scope = "layer",
         total_budget: float | None = None,
@@ -207,7 +227,7 @@ class AdaptivePrecisionManager:
     def plan(
         self,
         method: Method,
-        target_error: float = 0.01,
+        target_error: float | None = 0.01,
         target: Scope = "layer",
         total_budget: float | None = None,
         source: SourceKind | None = None,
@@ -220,8 +240,9 @@ class AdaptivePrecisionManager:
         ----------
         method : {'hoeffding', 'chebyshev', 'sensitivity', 'certificate'}
             Which theorem gives the bounds, and who chooses the lengths.
-        target_error : float
-            Largest error, in units of the weighted sum of each layer, or of the last one.
+        target_error : float or None
+            Largest error, in units of the weighted sum of each layer, or of the last one. None
+            leaves the choice to the budget.
         target : {'layer', 'output'}
             Whether the target is one of each layer or of the network's output.
         total_budget : float, optional
@@ -249,36 +270,89 @@ class AdaptivePrecisionManager:
         """
         checked_choice("target", target, ("layer", "output"))
         problem = self._problem(method, source)
+        chosen = (
+            problem.for_layers(target_error, total_budget, strict=strict)
+            if target == "layer"
+            else problem.for_output(
+                self._chain(problem, method), target_error, total_budget, strict=strict
+            )
+        )
+        return PrecisionPlan(
+            layers=tuple(chosen.layers),
+            method=method,
+            source=problem.source,
+            target=target,
+            target_error=None if target_error is None else float(target_error),
+            total_budget=None if total_budget is None else float(total_budget),
+            end_to_end_bound=self._end_to_end(
+                problem, method, [record.bitstream_length for record in chosen.layers]
+            ),
+            confidence=1.0 if method == "certificate" else self._confidence,
+            vectors=problem.vectors,
+            end_to_end_theorem=_END_TO_END[method],
+            shortfalls=chosen.shortfalls,
+        )
+
+    def bounds(
+        self, method: Method, lengths: Sequence[int], source: SourceKind | None = None
+    ) -> tuple[list[float], float]:
+        """Return what a method guarantees at given lengths.
+
+        Parameters
+        ----------
+        method : {'hoeffding', 'chebyshev', 'sensitivity', 'certificate'}
+            Which theorem.
+        lengths : sequence of int
+            The length of each layer.
+        source : {'lfsr-lane', 'lfsr', 'counter', 'counter-lane'}, optional
+            As for `plan`.
+
+        Returns
+        -------
+        layers : list of float
+            The bound of each layer.
+        end_to_end : float
+            The bound of the network's output.
+        """
+        problem = self._problem(method, source)
+        return problem.bounds_at(lengths), self._end_to_end(problem, method, lengths)
+
+    def _chain(self, problem: LengthProblem, method: Method) -> Chain:
+        """Return how errors travel to the output."""
         levels = 1 << self._operand_bits
-        chain = Chain(
+        return Chain(
             tuple(
                 np.abs(weight) / levels * scale
                 for weight, scale in zip(problem.quantised, problem.scales, strict=True)
             ),
             tuple(self._exponents),
             0.5 / levels,
+            self._tail(problem.vectors) if method == "chebyshev" else None,
         )
-        records = (
-            problem.for_layers(target_error, total_budget, strict=strict)
-            if target == "layer"
-            else problem.for_output(chain, target_error, total_budget, strict=strict)
-        )
+
+    def _tail(self, vectors: int) -> float:
+        """Return what Chebyshev's inequality multiplies a root mean square by."""
+        return math.sqrt(vectors / (1 - self._confidence))
+
+    def _end_to_end(self, problem: LengthProblem, method: Method, lengths: Sequence[int]) -> float:
+        """Return the end-to-end bound at given lengths; exact but for the layers' own bounds."""
+        levels = 1 << self._operand_bits
         bounds = propagate(
-            chain.absolute_weights,
-            problem.errors_at([record.bitstream_length for record in records]),
-            chain.scale_exponents,
-            chain.reencoding_error,
-        )
-        return PrecisionPlan(
-            layers=tuple(records),
-            method=method,
-            source=problem.source,
-            target=target,
-            target_error=float(target_error),
-            total_budget=None if total_budget is None else float(total_budget),
-            end_to_end_bound=float(bounds[-1].max()),
-            confidence=1.0 if method == "certificate" else self._confidence,
-        )
+            [
+                fractions(np.abs(weight), levels) * Fraction(scale)
+                for weight, scale in zip(problem.quantised, problem.scales, strict=True)
+            ],
+            [
+                np.array([Fraction(part) for part in layer.tolist()])
+                for layer in problem.errors_at(lengths)
+            ],
+            self._exponents,
+            Fraction(1, 2 * levels),
+        )[-1]
+        if method != "chebyshev":
+            return float_above(bounds.max())
+        norm = math.sqrt(float_above(sum(part * part for part in bounds)))
+        return rounded_up(norm * self._tail(problem.vectors))
 
     def design(self, plan: PrecisionPlan) -> Design:
         """Return the design of a plan, with its manifest.
@@ -306,7 +380,15 @@ class AdaptivePrecisionManager:
                 f"use a plan for layers {self._names}",
             )
         source: SourceKind = plan.source  # type: ignore[assignment]
-        return plan_design(self._network, plan.lengths, source, self._seed)
+        return plan_design(
+            self._network,
+            plan.lengths,
+            source,
+            self._seed,
+            compression=self._compression,
+            widths=self._widths,
+            precision=plan,
+        )
 
     def _problem(self, method: Method, source: SourceKind | None) -> LengthProblem:
         layers = len(self._weights)

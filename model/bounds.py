@@ -110,6 +110,26 @@ def propagate(
     return bounds
 
 
+def fractions(numerators: NDArray[np.integer], denominator: int) -> NDArray[Any]:
+    """Return integers over a denominator as an array of objects of type Fraction.
+
+    Parameters
+    ----------
+    numerators : numpy.ndarray
+        Any shape.
+    denominator : int
+        Above 0.
+    """
+    parts = [Fraction(int(part), denominator) for part in numerators.ravel()]
+    return np.array(parts, dtype=object).reshape(numerators.shape)
+
+
+def float_above(bound: Fraction) -> float:
+    """Return the smallest float that is not below a bound."""
+    value = float(bound)
+    return value if Fraction(value) >= bound else math.nextafter(value, math.inf)
+
+
 def perturbation_bounds(
     before: NDArray[np.float64], after: NDArray[np.float64]
 ) -> tuple[float, ...]:

@@ -27,10 +27,14 @@ class IntegerWeights:
         For each layer, shape (outputs, fan_in), int32, from ``-2**K`` to ``2**K``.
     biases : tuple of numpy.ndarray
         For each layer, shape (outputs,), int64, in counts.
+    widths : tuple of numpy.ndarray
+        For each layer, shape (outputs, fan_in), uint8: bits b of each weight's magnitude, which is
+        a multiple of ``2**(K - b)``.
     """
 
     weights: tuple[NDArray[np.int32], ...]
     biases: tuple[NDArray[np.int64], ...]
+    widths: tuple[NDArray[np.uint8], ...]
 
 
 def float_forward(network: Network, features: NDArray[np.integer]) -> list[NDArray[np.float64]]:

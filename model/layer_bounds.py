@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bounds import hoeffding_half_width
+from model.limits import MAX_LENGTH
 from model.manifest import LayerStructure
-from model.plan import MAX_LENGTH, SourceKind, certificate_of, choose_sources
+from model.plan import SourceKind, certificate_of, choose_sources
 from model.xor_constants import scan_constants
 
 SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
@@ -173,10 +174,8 @@ def chebyshev_curve(
     vectors : int
         Number of vectors that the bound covers together.
     """
-    chances = np.minimum(np.abs(weights) / (1 << operand_width), 0.5)
-    variances = chances * (1 - chances)
     family = max(1, int((weights != 0).any(axis=1).sum())) * vectors
-    own, shared = variances.sum(axis=1), np.sqrt(variances).sum(axis=1) ** 2
+    own, shared = _largest_variances(weights, operand_width)
     factor = scale**2 * vectors / failure
     return _StatisticalCurve(
         np.where(own > 0, own.sum(), 0.0) * factor,
@@ -185,6 +184,35 @@ def chebyshev_curve(
         source,
         f"Chebyshev, largest variance of any input, union bound over {family} outputs x vectors",
     )
+
+
+def root_mean_square_curve(
+    weights: NDArray[np.int32], operand_width: int, scale: float, source: SourceKind
+) -> BoundCurve:
+    """Return the largest root mean square error of a layer's outputs that any input can cause.
+
+    No bound by itself: root mean squares add up like bounds do on their way to the network's
+    output (Minkowski's inequality, which needs no independence), and Chebyshev's inequality makes
+    a bound of them there.
+
+    Parameters
+    ----------
+    weights, operand_width, scale, source
+        As for `chebyshev_curve`.
+    """
+    own, shared = _largest_variances(weights, operand_width)
+    return _StatisticalCurve(
+        own * scale**2, shared * scale**2, weights.shape[1], source, "largest variance of any input"
+    )
+
+
+def _largest_variances(
+    weights: NDArray[np.int32], operand_width: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the largest variance of an output in one cycle, with own and with shared sources."""
+    chances = np.minimum(np.abs(weights) / (1 << operand_width), 0.5)
+    variances = chances * (1 - chances)
+    return variances.sum(axis=1), np.sqrt(variances).sum(axis=1) ** 2
 
 
 class CertificateCurve:

@@ -26,6 +26,8 @@ FRONT = 4000
 PLANS = 400_000
 NUMBERS = 20_000_000
 _LOSS = 0.01
+# More than the rounding errors of a propagation in float64.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,48 @@ class Chain:
         For each layer, its power-of-two scale.
     reencoding_error : float
         Largest rounding error of a re-encoded activation.
+    tail : float, optional
+        Where root mean squares travel instead of bounds: what Chebyshev's inequality multiplies
+        their norm over the outputs by, ``sqrt(vectors / failure probability)``.
     """
 
     absolute_weights: tuple[NDArray[np.float64], ...]
     scale_exponents: tuple[int, ...]
     reencoding_error: float
+    tail: float | None = None
 
     def bound(self, errors: Sequence[NDArray[np.float64]]) -> float:
         """Return the end-to-end bound of the layers' own bounds, neuron by neuron."""
         bounds = propagate(
             self.absolute_weights, errors, self.scale_exponents, self.reencoding_error
         )
-        return float(bounds[-1].max())
+        return float(self.at_output(bounds[-1]))
+
+    def at_output(self, arrived: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the end-to-end bound of what arrived at the outputs.
+
+        Parameters
+        ----------
+        arrived : numpy.ndarray
+            Shape (..., outputs).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (...); a trifle above what exact arithmetic gives, never below.
+        """
+        bound: NDArray[np.float64] = (
+            arrived.max(axis=-1)
+            if self.tail is None
+            else np.sqrt((arrived**2).sum(axis=-1)) * self.tail
+        )
+        return bound * (1 + _ROUNDING)
+
+    def at_worst_output(self, arrived: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the end-to-end bound where one number bounds every output, shape (plans,)."""
+        outputs = len(self.absolute_weights[-1])
+        bound = arrived if self.tail is None else arrived * math.sqrt(outputs) * self.tail
+        return bound * (1 + _ROUNDING)
 
     def arriving(self, layer: int, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the error of what a layer passes on, from the bound of its weighted sum."""
@@ -175,16 +207,41 @@ def least_cost(layers: Sequence[Candidates], chain: Chain, target: float) -> lis
         For each layer, the place of its candidate; None if no plan is within the target. The
         tighter of plans with equal costs.
     """
+    every = _enumerable(layers)
     front = (
-        _every_plan(layers, chain)
-        if _enumerable(layers)
-        else _chained(layers, chain, math.inf, by_bound=False)
+        _every_plan(layers, chain) if every else _chained(layers, chain, math.inf, by_bound=False)
     )
     keep = front.bounds <= target
     if not keep.any():
         return None
     order = np.lexsort((front.bounds[keep], front.costs[keep]))
-    return [int(pick) for pick in front.picks[keep][order[0]]]
+    picks = [int(pick) for pick in front.picks[keep][order[0]]]
+    return picks if every else _shortened(layers, chain, target, picks)
+
+
+def _shortened(
+    layers: Sequence[Candidates], chain: Chain, target: float, picks: list[int]
+) -> list[int]:
+    """Shorten layers, the dearest first, as far as the bound of all neurons allows."""
+    chosen = list(picks)
+
+    def within(index: int, pick: int) -> bool:
+        tried = [pick if place == index else other for place, other in enumerate(chosen)]
+        errors = [layer.errors[one] for layer, one in zip(layers, tried, strict=True)]
+        return chain.bound(errors) <= target
+
+    for index in np.argsort(
+        [-layer.costs[pick] for layer, pick in zip(layers, picks, strict=True)]
+    ):
+        low, high = 0, chosen[index]
+        while low < high:
+            middle = (low + high) // 2
+            if within(int(index), middle):
+                high = middle
+            else:
+                low = middle + 1
+        chosen[index] = high
+    return chosen
 
 
 def _start() -> _Front:
@@ -214,7 +271,7 @@ def _every_plan(layers: Sequence[Candidates], chain: Chain) -> _Front:
         costs = (costs[:, None] + layer.costs[None, :]).reshape(-1)
         choice = np.tile(np.arange(count, dtype=np.int16), before)[:, None]
         picks = np.concatenate([np.repeat(picks, count, axis=0), choice], axis=1)
-    return _Front(costs, bounds.max(axis=1), picks)
+    return _Front(costs, chain.at_output(bounds), picks)
 
 
 def _chained(
@@ -229,7 +286,7 @@ def _chained(
         reserve = _reserve(layers, index)
         front = _extend(front, arrived, layer.worst, layer.costs, budget - reserve)
         front = _thin(front, by_bound=by_bound, factor=1 + _LOSS / len(layers))
-    return front
+    return _Front(front.costs, chain.at_worst_output(front.bounds), front.picks)
 
 
 def _extend(

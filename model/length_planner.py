@@ -32,9 +32,11 @@ from model.layer_bounds import (
     CertificateCurve,
     chebyshev_curve,
     hoeffding_curve,
+    root_mean_square_curve,
 )
 from model.length_choice import Candidates, Chain, least_cost, least_error, least_sum
-from model.plan import MAX_ACCUMULATOR_WIDTH, MAX_LENGTH, SourceKind
+from model.limits import MAX_ACCUMULATOR_WIDTH, MAX_LENGTH
+from model.plan import SourceKind
 from model.precision import METHODS, LayerPrecision, Method, PrecisionWarning, Unit
 from model.quantise import quantise_weights
 from model.sensitivity import analyze_sensitivity, power_of_two_scale
@@ -143,7 +145,23 @@ def assign_lengths(
         n_trials=n_trials,
         seed=seed,
     )
-    return problem.for_layers(target_error, total_budget, strict=strict)
+    return problem.for_layers(target_error, total_budget, strict=strict).layers
+
+
+@dataclass(frozen=True)
+class ChosenLengths:
+    """A plan of lengths.
+
+    Attributes
+    ----------
+    layers : list of LayerPrecision
+        One for each layer.
+    shortfalls : tuple of str
+        For each target that is missed, what a `PrecisionWarning` says of it.
+    """
+
+    layers: list[LayerPrecision]
+    shortfalls: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -207,7 +225,7 @@ class LengthProblem:
         self._failures = failures
         checked_choice("per", per, ("sum", "mean"))
         self._per = per
-        checked_integer("vectors", vectors, 1)
+        self.vectors = checked_integer("vectors", vectors, 1)
         checked_integer("operand_bits", operand_bits, 1, 10)
         checked_integer("n_trials", n_trials, 1)
         checked_integer("seed", seed, 0)
@@ -236,6 +254,15 @@ class LengthProblem:
             self._curve(index, vectors, operand_bits, signed=input_signed[index])
             for index in range(layers)
         ]
+        # What travels to the network's output: bounds, or under Chebyshev root mean squares.
+        self._travelling_curves = (
+            [
+                root_mean_square_curve(weights, operand_bits, scale, self.source)
+                for weights, scale in zip(self.quantised, self.scales, strict=True)
+            ]
+            if method == "chebyshev"
+            else self._curves
+        )
         self._allowed = [
             self._lengths(
                 index,
@@ -248,12 +275,22 @@ class LengthProblem:
     @cached_property
     def candidates(self) -> list[Candidates]:
         """Return every layer's lengths with what they cost and guarantee."""
+        return self._candidates(self._curves)
+
+    @cached_property
+    def _travelling(self) -> list[Candidates]:
+        """Return every layer's lengths with what travels to the output."""
+        if self._travelling_curves is self._curves:
+            return self.candidates
+        return self._candidates(self._travelling_curves)
+
+    def _candidates(self, curves: Sequence[BoundCurve]) -> list[Candidates]:
         return [
             Candidates(
                 lengths, lengths * cost, curve.errors([int(length) for length in lengths]) * unit
             )
             for lengths, cost, curve, unit in zip(
-                self._allowed, self._costs, self._curves, self._units, strict=True
+                self._allowed, self._costs, curves, self._units, strict=True
             )
         ]
 
@@ -266,21 +303,21 @@ class LengthProblem:
         return analyze_sensitivity(self._weights, None, trials, seed)
 
     def for_layers(
-        self, target_error: float, total_budget: float | None, *, strict: bool
-    ) -> list[LayerPrecision]:
+        self, target_error: float | None, total_budget: float | None, *, strict: bool
+    ) -> ChosenLengths:
         """Plan with a target for each layer; see `assign_lengths`.
 
         Parameters
         ----------
-        target_error : float
-            Largest error of any output of a layer.
+        target_error : float or None
+            Largest error of any output of a layer; None leaves the choice to the budget.
         total_budget : float or None
             Largest total cost.
         strict : bool
             Whether a missed target is an error.
         """
-        target = _checked_target(target_error)
         budget = self._checked_budget(total_budget)
+        target = _checked_target(target_error, budget)
         if budget is None and self.source in LFSRS:
             self._allow_shortest(target)
         picks = (
@@ -292,18 +329,16 @@ class LengthProblem:
         for index, (layer, pick) in enumerate(zip(self.candidates, picks, strict=True)):
             if layer.worst[pick] > target:
                 missed.append(self._need_of_layer(index, target, int(layer.lengths[pick])))
-        self._report(missed, budget, strict=strict)
-        return self._records(
-            picks,
-            [
-                bool(layer.worst[pick] <= target)
-                for layer, pick in zip(self.candidates, picks, strict=True)
-            ],
-        )
+        shortfalls = self._report(missed, budget, strict=strict)
+        met = [
+            bool(layer.worst[pick] <= target)
+            for layer, pick in zip(self.candidates, picks, strict=True)
+        ]
+        return ChosenLengths(self._records(picks, met), shortfalls)
 
     def for_output(
-        self, chain: Chain, target_error: float, total_budget: float | None, *, strict: bool
-    ) -> list[LayerPrecision]:
+        self, chain: Chain, target_error: float | None, total_budget: float | None, *, strict: bool
+    ) -> ChosenLengths:
         """Plan with a target for the network's output.
 
         Without a budget, the cheapest plan within the target; with one, the plan with the least
@@ -315,43 +350,51 @@ class LengthProblem:
         ----------
         chain : Chain
             How errors travel.
-        target_error : float
-            Largest end-to-end error of any output.
+        target_error : float or None
+            Largest end-to-end error of any output; None leaves the choice to the budget.
         total_budget : float or None
             Largest total cost.
         strict : bool
             Whether a missed target is an error.
         """
-        target = _checked_target(target_error)
         budget = self._checked_budget(total_budget)
+        target = _checked_target(target_error, budget)
         if budget is not None:
             chosen = (
                 least_sum(self.candidates, self._factors(), budget)
                 if self._method == "sensitivity"
-                else least_error(self.candidates, chain, budget)
+                else least_error(self._travelling, chain, budget)
             )
         elif self._method == "sensitivity":
             chosen = self._in_proportion(chain, target)
         else:
-            chosen = least_cost(self.candidates, chain, target)
+            chosen = least_cost(self._travelling, chain, target)
         if chosen is None:
-            chosen = least_error(self.candidates, chain, math.inf)
+            chosen = least_error(self._travelling, chain, math.inf)
         assert chosen is not None  # the shortest lengths fit the budget: _checked_budget
         bound = chain.bound(self.errors_of(chosen))
         met = bound <= target
-        if not met:
-            need = self._need_of_output(chain, target, chosen)
-            self._report([need], budget, strict=strict)
-        return self._records(chosen, [met] * len(chosen))
+        missed = [] if met else [self._need_of_output(chain, target, chosen)]
+        shortfalls = self._report(missed, budget, strict=strict)
+        return ChosenLengths(self._records(chosen, [met] * len(chosen)), shortfalls)
 
     def errors_of(self, picks: Sequence[int]) -> list[NDArray[np.float64]]:
-        """Return the bound of every output of every layer under a plan."""
-        return [layer.errors[pick] for layer, pick in zip(self.candidates, picks, strict=True)]
+        """Return what travels from every output of every layer under a plan."""
+        return [layer.errors[pick] for layer, pick in zip(self._travelling, picks, strict=True)]
 
     def errors_at(self, lengths: Sequence[int]) -> list[NDArray[np.float64]]:
-        """Return the bound of every output of every layer at given lengths."""
+        """Return what travels from every output of every layer at given lengths."""
         return [
             curve.errors([length])[0] * unit
+            for curve, length, unit in zip(
+                self._travelling_curves, lengths, self._units, strict=True
+            )
+        ]
+
+    def bounds_at(self, lengths: Sequence[int]) -> list[float]:
+        """Return the bound of the worst output of every layer at given lengths."""
+        return [
+            float(curve.errors([length])[0].max() * unit)
             for curve, length, unit in zip(self._curves, lengths, self._units, strict=True)
         ]
 
@@ -473,7 +516,7 @@ class LengthProblem:
 
     def _need_of_output(self, chain: Chain, target: float, picks: list[int]) -> _Need:
         """Return what the layer that contributes most would need for the target at the output."""
-        best = least_error(self.candidates, chain, math.inf)
+        best = least_error(self._travelling, chain, math.inf)
         assert best is not None
         own = self.errors_of(picks)
         without = [
@@ -504,8 +547,11 @@ class LengthProblem:
             length *= 2
         return _Need(name, target, reached, f"no length up to {MAX_LENGTH} is long enough")
 
-    def _report(self, missed: Sequence[_Need], budget: float | None, *, strict: bool) -> None:
-        """Warn of every missed target, or refuse the first."""
+    def _report(
+        self, missed: Sequence[_Need], budget: float | None, *, strict: bool
+    ) -> tuple[str, ...]:
+        """Warn of every missed target, or refuse the first; return what was said."""
+        said = []
         for need in missed:
             what = (
                 f"target_error {need.target:g} is not met: {need.needed}; the best reachable"
@@ -516,6 +562,8 @@ class LengthProblem:
             if strict:
                 raise error
             warnings.warn(str(error), PrecisionWarning, stacklevel=4)
+            said.append(str(error))
+        return tuple(said)
 
     def _records(self, picks: Sequence[int], met: Sequence[bool]) -> list[LayerPrecision]:
         """Return the plan."""
@@ -553,8 +601,10 @@ def _checked_source(source: SourceKind | None, method: Method) -> SourceKind:
     return source
 
 
-def _checked_target(target_error: float) -> float:
-    """Return the target, above 0."""
+def _checked_target(target_error: float | None, budget: float | None) -> float:
+    """Return the target, above 0; infinity where a budget alone decides."""
+    if target_error is None and budget is not None:
+        return math.inf
     return checked_real("target_error", target_error, above=0, legal="use a number above 0")
 
 

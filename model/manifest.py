@@ -135,10 +135,111 @@ class LayerStructure(_Record):
 class Layer(LayerStructure):
     """One dense layer with its bounds."""
 
+    synapses: int = Field(ge=0, description="weights that are not 0: the others have no gates")
+    constant_gates: int = Field(ge=0, description="weights of magnitude 1: wires")
+    comparator_bits: int = Field(ge=0, description="bits of the other weights, all together")
     certificate: Certificate
     hoeffding: HoeffdingBound
     quantisation: QuantisationTerms
+    deviation: float = Field(
+        ge=0, description="what rounding and compression move a weighted sum by, over all inputs"
+    )
     propagated_bound: float = Field(ge=0, description="bound of |count/L - quantised network|")
+    trained_bound: float = Field(ge=0, description="bound of |count/L - trained network|")
+
+
+class Compression(_Record):
+    """What to leave out of a network, in this order, and on how many bits the rest stands.
+
+    Attributes
+    ----------
+    remove_neurons : bool
+        Whether neurons that are constant over all inputs, or that nothing reads, are removed
+        (`model.pruning.prune_neurons`), before and after weights are pruned.
+    activity_threshold : float or None
+        Also remove neurons whose mean activation on the calibration data is below it.
+    prune_threshold : float
+        Weights of smaller magnitude become 0 (`model.pruning.prune_weights`).
+    prune_method : {'magnitude', 'percentile'}
+        Whether the threshold is a magnitude, or a share of each layer's weights.
+    constant_margin : float
+        Weights closer than this to 0 or to +-1 become constant gates
+        (`model.pruning.prune_stochastic`, with a margin of ``min_popcount_bits / L``).
+    weight_bits : list of int or None
+        Bits of every weight of each layer; one number serves all layers.
+    synapse_error : float or None
+        Bits of each weight by `model.synapse_precision.assign_synapse_precisions`, with this target
+        error.
+    given_widths : bool
+        Whether bits of each weight were given by the caller.
+    """
+
+    remove_neurons: bool = False
+    activity_threshold: float | None = Field(default=None, gt=0, le=1)
+    prune_threshold: float = Field(default=0.0, ge=0)
+    prune_method: Literal["magnitude", "percentile"] = "magnitude"
+    constant_margin: float = Field(default=0.0, ge=0, le=0.5)
+    weight_bits: list[int] | None = Field(default=None, min_length=1)
+    synapse_error: float | None = Field(default=None, gt=0)
+    given_widths: bool = False
+
+    @model_validator(mode="after")
+    def _one_source_of_widths(self) -> Compression:
+        ways = (self.weight_bits is not None, self.synapse_error is not None, self.given_widths)
+        if sum(ways) > 1:
+            raise ValueError("weight_bits, synapse_error and given_widths exclude each other")
+        if self.activity_threshold is not None and not self.remove_neurons:
+            raise ValueError("activity_threshold needs remove_neurons")
+        return self
+
+
+class CompressionRecord(_Record):
+    """How the network was compressed before it was planned.
+
+    Attributes
+    ----------
+    recipe : Compression
+        What was done.
+    kept : list of list of int
+        For each layer, the trained network's neurons that remain.
+    """
+
+    recipe: Compression
+    kept: list[list[int]]
+
+
+class PlannedLayer(_Record):
+    """What a precision plan says of one layer; its length is the layer's."""
+
+    error_bound: float = Field(ge=0, description="of the layer's weighted sum, scaled")
+    theorem: str
+    confidence: float = Field(gt=0, le=1)
+    meets_target: bool
+    sensitivity: float = Field(ge=0)
+    cost_per_cycle: float = Field(gt=0)
+
+
+class PrecisionRecord(_Record):
+    """The precision plan that chose the lengths: what was asked for, and what is guaranteed.
+
+    Attributes
+    ----------
+    shortfalls : list of str
+        One for each target that is missed: layer, length that it would need, best reachable error.
+        The sign-off refuses a design that has any.
+    """
+
+    method: Literal["hoeffding", "chebyshev", "sensitivity", "certificate"]
+    source: str
+    target: Literal["layer", "output"]
+    target_error: float | None = Field(gt=0)
+    total_budget: float | None = Field(gt=0)
+    vectors: int = Field(ge=1, description="vectors that the bounds cover together")
+    confidence: float = Field(gt=0, le=1)
+    end_to_end_bound: float = Field(ge=0)
+    end_to_end_theorem: str
+    shortfalls: list[str]
+    layers: list[PlannedLayer]
 
 
 class DataFile(_Record):
@@ -177,6 +278,7 @@ class Arithmetic(_Record):
     )
     files: str = (
         "layer_l_weights[j, i]: w_ij of layer l, an integer with a sign; layer_l_biases[j]: bias_j;"
+        " layer_l_widths[j, i]: bits b of w_ij, a multiple of 2**(operand_width - b);"
         " features[v, i]: x_i of the first layer for vector v, an integer with a sign"
     )
     bias: str = "bias_j = floor(b_j * bitstream_length + 1/2), preloaded"
@@ -199,8 +301,11 @@ class Manifest(_Record):
     arithmetic: Arithmetic = Arithmetic()
     weights: DataFile
     test_data: DataFile
+    compression: CompressionRecord | None = None
+    precision: PrecisionRecord | None = None
     layers: list[Layer] = Field(min_length=1, max_length=240)
-    end_to_end_bound: float = Field(ge=0)
+    end_to_end_bound: float = Field(ge=0, description="of the output, against quantised operands")
+    trained_bound: float = Field(ge=0, description="of the output, against the trained network")
 
     @model_validator(mode="after")
     def _shapes_chain(self) -> Manifest:

@@ -52,6 +52,9 @@ class NetworkDescription(BaseModel):
     layers: list[LayerDescription] = Field(min_length=1, max_length=240)
     weights: str = "weights.npz"
     test_data: str = "test.npz"
+    calibration: str | None = Field(
+        default=None, description="file of features that firing rates are measured on"
+    )
 
     @field_validator("layers")
     @classmethod
@@ -79,6 +82,9 @@ class Network:
         Shape (vectors, fan_in of the first layer), int16: signed magnitudes up to ``2**K - 1``.
     labels : numpy.ndarray
         Shape (vectors,), int64.
+    calibration : numpy.ndarray or None
+        Shape (samples, fan_in of the first layer), int16: features of data that are neither
+        training nor test data, for firing rates.
     """
 
     description: NetworkDescription
@@ -86,6 +92,7 @@ class Network:
     biases: tuple[NDArray[np.float64], ...]
     features: NDArray[np.int16]
     labels: NDArray[np.int64]
+    calibration: NDArray[np.int16] | None = None
 
 
 def load_network(folder: Path) -> Network:
@@ -145,12 +152,20 @@ def load_network(folder: Path) -> Network:
             str(test_path),
             f"use 0 to {outputs - 1}",
         )
+    calibration = None
+    if description.calibration is not None:
+        path = folder / description.calibration
+        samples = read_npz(path, {"features": "calibration features"}, InputError, _MEND)
+        calibration = _checked_features(
+            samples["features"], weights[0].shape[1], description, str(path)
+        )
     return Network(
         description,
         tuple(part.astype(np.float64) for part in weights),
         tuple(part.astype(np.float64) for part in biases),
         features,
         labels.astype(np.int64),
+        calibration,
     )
 
 

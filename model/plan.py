@@ -8,20 +8,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bounds import propagate, simultaneous_radius
+from model.bounds import float_above, fractions, propagate, simultaneous_radius
 from model.certificate import LayerCertificate, certify_layer
+from model.compression import compress_network
 from model.counting import lane_tables
+from model.deviation import trained_deviations
 from model.errors import InputError, ManifestError
 from model.files import npz_bytes, read_npz, write_bytes_atomically
 from model.forward import IntegerWeights
 from model.lfsr import advance, maximal_taps
+from model.limits import MAX_ACCUMULATOR_WIDTH, MAX_DIVISOR, MAX_LENGTH
 from model.manifest import (
     Certificate,
+    Compression,
+    CompressionRecord,
     CounterSource,
     DataFile,
     HoeffdingBound,
@@ -29,25 +34,22 @@ from model.manifest import (
     LayerStructure,
     LfsrSource,
     Manifest,
+    PlannedLayer,
+    PrecisionRecord,
     QuantisationTerms,
     Source,
     save_manifest,
 )
 from model.network import LayerDescription, Network
+from model.precision import PrecisionPlan
 from model.quantise import quantise_biases, quantise_weights
 from model.sequences import check_counter_length
 from model.xor_constants import CertificateScan
 
 SourceKind = Literal["counter", "counter-lane", "lfsr", "lfsr-lane"]
 
-# The output stream carries 32-bit counts.
-MAX_ACCUMULATOR_WIDTH = 32
 WEIGHTS_FILE = "weights.npz"
 TEST_DATA_FILE = "test.npz"
-# Tables and simulations of more cycles are of no use to anybody, and do not fit into memory.
-MAX_LENGTH = 1 << 20
-# Of sc_result_clip_divide.
-MAX_DIVISOR = 1 << 30
 _LFSR_WIDTHS = (16, 20, 24, 28, 32)
 
 
@@ -86,6 +88,10 @@ def plan_design(
     lengths: Sequence[int] | None = None,
     source: SourceKind = "counter",
     seed: int = 1,
+    *,
+    compression: Compression | None = None,
+    widths: Sequence[NDArray[np.integer]] | None = None,
+    precision: PrecisionPlan | None = None,
 ) -> Design:
     """Plan a design of a network.
 
@@ -101,6 +107,13 @@ def plan_design(
         layer, or one pair a lane.
     seed : int
         From which the seeds of LFSRs are drawn.
+    compression : Compression, optional
+        What to leave out of the network first. All bounds against the trained network include it.
+    widths : sequence of numpy.ndarray, optional
+        Bits of each weight, where the recipe says that they are given; see
+        `model.compression.compress_network`.
+    precision : PrecisionPlan, optional
+        The plan that the lengths are from, for the manifest.
 
     Returns
     -------
@@ -113,7 +126,8 @@ def plan_design(
         If a length does not fit the source or the accumulator, a layer that feeds another does
         not clip, or the last one does.
     """
-    description = network.description
+    trained = network
+    description = trained.description
     if description.layers[-1].activation != "none":
         raise InputError(
             "the last layer clips, but the output stream carries counts",
@@ -127,6 +141,8 @@ def plan_design(
                 f"layer {part.name}",
                 'set its activation to "clip"',
             )
+    compressed = compress_network(trained, compression or Compression(), widths)
+    network = compressed.network
     chosen = _lengths(network, lengths)
     operand_width = description.operand_bits
     weights = tuple(quantise_weights(weight, operand_width) for weight in network.weights)
@@ -170,10 +186,16 @@ def plan_design(
                 w_source=w_source,
             )
         )
+    deviations = trained_deviations(trained, weights, biases, chosen, compressed.kept)
     layers = bound_layers(
-        structures, weights, operand_width, description.confidence, len(network.features)
+        structures,
+        weights,
+        deviations,
+        operand_width,
+        description.confidence,
+        len(network.features),
     )
-    parameters = IntegerWeights(weights, tuple(biases))
+    parameters = IntegerWeights(weights, tuple(biases), compressed.widths)
     manifest = Manifest(
         network=description.name,
         operand_width=operand_width,
@@ -184,8 +206,13 @@ def plan_design(
         test_data=_data_file(
             TEST_DATA_FILE, {"features": network.features, "labels": network.labels}
         ),
+        compression=None
+        if compression is None
+        else CompressionRecord(recipe=compression, kept=list(compressed.kept)),
+        precision=None if precision is None else _precision_record(precision),
         layers=layers,
         end_to_end_bound=layers[-1].propagated_bound,
+        trained_bound=layers[-1].trained_bound,
     )
     return Design(manifest, parameters, network.features, network.labels)
 
@@ -193,6 +220,7 @@ def plan_design(
 def bound_layers(
     structures: Sequence[LayerStructure],
     weights: Sequence[NDArray[np.int32]],
+    deviations: Sequence[NDArray[np.float64]],
     operand_width: int,
     confidence: float,
     vectors: int,
@@ -205,6 +233,9 @@ def bound_layers(
         The layers; bounds that they may already have are not looked at.
     weights : sequence of numpy.ndarray
         For each layer, shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
+    deviations : sequence of numpy.ndarray
+        For each layer, shape (outputs,), 0 or more: as `model.deviation.trained_deviations` gives
+        them.
     operand_width : int
         Operand width K in bits.
     confidence : float
@@ -223,25 +254,36 @@ def bound_layers(
         for structure, weight in zip(structures, weights, strict=True)
     ]
     # Rational numbers: the same bytes on every machine, and a bound that is not rounded down.
-    propagated = propagate(
-        [_fractions(np.abs(weight), levels) for weight in weights],
-        [_fractions(part.numerators.max(axis=0), part.denominator) for part in certificates],
-        [structure.scale_exponent for structure in structures],
-        Fraction(1, 2 * levels),
+    absolute = [fractions(np.abs(weight), levels) for weight in weights]
+    own = [fractions(part.numerators.max(axis=0), part.denominator) for part in certificates]
+    exponents = [structure.scale_exponent for structure in structures]
+    propagated = propagate(absolute, own, exponents, Fraction(1, 2 * levels))
+    moved = [np.array([Fraction(part) for part in layer.tolist()]) for layer in deviations]
+    # Against activations up to 1: re-encoding clamps at 1 - 2**-K, a whole step below.
+    against_trained = propagate(
+        absolute,
+        [certified + part for certified, part in zip(own, moved, strict=True)],
+        exponents,
+        Fraction(1, levels),
     )
     return [
         Layer(
             **{name: getattr(structure, name) for name in LayerStructure.model_fields},
+            **_synapse_counts(weight, operand_width),
             certificate=_certificate_record(certificate),
-            hoeffding=_hoeffding(structure, confidence, vectors),
+            hoeffding=_hoeffding(structure, weight, confidence, vectors),
             quantisation=QuantisationTerms(
                 weight=0.5 / levels,
                 bias=0.5 / structure.bitstream_length,
                 reencoding=0.5 / levels if structure.activation == "clip" else 0.0,
             ),
-            propagated_bound=_float_above(bound.max()),
+            deviation=float(deviation.max()),
+            propagated_bound=float_above(bound.max()),
+            trained_bound=float_above(trained.max()),
         )
-        for structure, certificate, bound in zip(structures, certificates, propagated, strict=True)
+        for structure, weight, certificate, deviation, bound, trained in zip(
+            structures, weights, certificates, deviations, propagated, against_trained, strict=True
+        )
     ]
 
 
@@ -314,17 +356,26 @@ def load_design(manifest: Manifest, folder: Path) -> Design:
     for index, layer in enumerate(manifest.layers):
         names[f"layer_{index}_weights"] = f"weights of layer {layer.name}"
         names[f"layer_{index}_biases"] = f"biases of layer {layer.name}"
+        names[f"layer_{index}_widths"] = f"widths of layer {layer.name}"
     path = folder / manifest.weights.file
     arrays = read_npz(path, names, ManifestError, again)
-    weights, biases = [], []
+    weights, biases, widths = [], [], []
     for index, layer in enumerate(manifest.layers):
         weight, bias = arrays[f"layer_{index}_weights"], arrays[f"layer_{index}_biases"]
-        if weight.shape != (layer.outputs, layer.fan_in) or bias.shape != (layer.outputs,):
+        width = arrays[f"layer_{index}_widths"]
+        shape = (layer.outputs, layer.fan_in)
+        if weight.shape != shape or width.shape != shape or bias.shape != (layer.outputs,):
             raise ManifestError(
                 f"weights of layer {layer.name} have shape {weight.shape}", str(path), again
             )
+        steps = 1 << np.clip(manifest.operand_width - width.astype(np.int64), 0, None)
+        if (width < 1).any() or (weight % steps != 0).any():
+            raise ManifestError(
+                f"a weight of layer {layer.name} needs more bits than its width", str(path), again
+            )
         weights.append(weight)
         biases.append(bias)
+        widths.append(width)
     test = read_npz(
         folder / manifest.test_data.file,
         {"features": "test features", "labels": "test labels"},
@@ -332,7 +383,10 @@ def load_design(manifest: Manifest, folder: Path) -> Design:
         again,
     )
     return Design(
-        manifest, IntegerWeights(tuple(weights), tuple(biases)), test["features"], test["labels"]
+        manifest,
+        IntegerWeights(tuple(weights), tuple(biases), tuple(widths)),
+        test["features"],
+        test["labels"],
     )
 
 
@@ -475,7 +529,49 @@ def choose_sources(
     return x_source, w_source
 
 
-def _hoeffding(layer: LayerStructure, confidence: float, vectors: int) -> HoeffdingBound:
+def _synapse_counts(weights: NDArray[np.int32], operand_width: int) -> dict[str, int]:
+    """Return how many weights cost a gate, which are wires, and how wide the comparators are."""
+    magnitudes = np.abs(weights)
+    compared = magnitudes[(magnitudes > 0) & (magnitudes < 1 << operand_width)]
+    # The lowest bit that is set decides how many of the upper bits a comparator looks at.
+    zeros_below = np.log2(compared & -compared).astype(np.int64)
+    return {
+        "synapses": int(np.count_nonzero(magnitudes)),
+        "constant_gates": int(np.count_nonzero(magnitudes == 1 << operand_width)),
+        "comparator_bits": int((operand_width - zeros_below).sum()),
+    }
+
+
+def _precision_record(plan: PrecisionPlan) -> PrecisionRecord:
+    """Return the part of a precision plan that the manifest holds."""
+    return PrecisionRecord(
+        method=plan.method,
+        source=plan.source,
+        target=plan.target,
+        target_error=plan.target_error,
+        total_budget=plan.total_budget,
+        vectors=plan.vectors,
+        confidence=plan.confidence,
+        end_to_end_bound=plan.end_to_end_bound,
+        end_to_end_theorem=plan.end_to_end_theorem,
+        shortfalls=list(plan.shortfalls),
+        layers=[
+            PlannedLayer(
+                error_bound=layer.error_bound,
+                theorem=layer.theorem,
+                confidence=layer.confidence,
+                meets_target=layer.meets_target,
+                sensitivity=layer.sensitivity,
+                cost_per_cycle=layer.cost_per_cycle,
+            )
+            for layer in plan.layers
+        ],
+    )
+
+
+def _hoeffding(
+    layer: LayerStructure, weights: NDArray[np.int32], confidence: float, vectors: int
+) -> HoeffdingBound:
     """Return the simultaneous Hoeffding radius of a layer and what makes it sound."""
     sources = (layer.x_source, layer.w_source)
     random = "independent, and independent from cycle to cycle (random seeds, leap-ahead stepping)"
@@ -487,9 +583,10 @@ def _hoeffding(layer: LayerStructure, confidence: float, vectors: int) -> Hoeffd
         assumption = f"an x source and a w source for each lane, all {random}"
     else:
         assumption = f"x sources and w sources that lanes share, {random}"
-    # One range of 1 a lane: g_i = 1 in the unnormalised weighted sum. norm2 needs sources of its
+    # One range of 1 a synapse: g_i = 1 in the unnormalised weighted sum. norm2 needs sources of its
     # own for every lane, a shared one makes the lanes' errors add up.
-    norm = math.sqrt(layer.fan_in) if norm2 else float(layer.fan_in)
+    synapses = int(np.count_nonzero(weights, axis=1).max())
+    norm = math.sqrt(synapses) if norm2 else float(synapses)
     family = layer.outputs * vectors
     return HoeffdingBound(
         theorem="Hoeffding 1963, theorem 2, two-sided, union bound over the family",
@@ -516,19 +613,6 @@ def _own_stretches(source: Source, layer: LayerStructure) -> bool:
     )
 
 
-def _fractions(numerators: NDArray[np.integer], denominator: int) -> NDArray[Any]:
-    """Return integers over a denominator as an array of objects of type Fraction."""
-    shape = numerators.shape
-    parts = [Fraction(int(part), denominator) for part in numerators.ravel()]
-    return np.array(parts, dtype=object).reshape(shape)
-
-
-def _float_above(bound: Fraction) -> float:
-    """Return the smallest float that is not below a bound."""
-    value = float(bound)
-    return value if Fraction(value) >= bound else math.nextafter(value, math.inf)
-
-
 def _certificate_record(certificate: LayerCertificate) -> Certificate:
     """Return the part of a certificate that the manifest holds."""
     direction, output = certificate.worst
@@ -548,6 +632,7 @@ def _weight_arrays(parameters: IntegerWeights) -> dict[str, NDArray[np.integer]]
     for index, (weight, bias) in enumerate(zip(parameters.weights, parameters.biases, strict=True)):
         arrays[f"layer_{index}_weights"] = weight
         arrays[f"layer_{index}_biases"] = bias
+        arrays[f"layer_{index}_widths"] = parameters.widths[index]
     return arrays
 
 

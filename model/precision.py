@@ -216,8 +216,8 @@ class PrecisionPlan:
         Kind of sources, for `model.plan.plan_design`.
     target : {'layer', 'output'}
         What the target error is a target of.
-    target_error : float
-        The target.
+    target_error : float or None
+        The target; None where only a budget was given.
     total_budget : float or None
         The budget.
     end_to_end_bound : float
@@ -225,17 +225,28 @@ class PrecisionPlan:
         layer's weighted sum.
     confidence : float
         Probability with which all bounds of all layers hold together, and with them the end-to-end
-        bound; 1.0 for certificates.
+        bound; 1.0 for certificates. For 'chebyshev', the end-to-end bound and the layers' bounds
+        hold with this confidence each.
+    vectors : int
+        Number of vectors that the bounds cover together.
+    end_to_end_theorem : str
+        What the end-to-end bound rests on.
+    shortfalls : tuple of str
+        For each target that is missed: the layer, the length that it would need, and the best
+        reachable error.
     """
 
     layers: tuple[LayerPrecision, ...]
     method: Method
     source: str
     target: Scope
-    target_error: float
+    target_error: float | None
     total_budget: float | None
     end_to_end_bound: float
     confidence: float
+    vectors: int
+    end_to_end_theorem: str
+    shortfalls: tuple[str, ...] = ()
 
     @property
     def lengths(self) -> list[int]:

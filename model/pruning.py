@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from model.argument_checks import checked_integer, shown
 from model.bounds import perturbation_bounds, rounded_up
 from model.errors import InputError
+from model.intervals import Interval, activation_intervals
 from model.layer_checks import (
     checked_flag,
     checked_matrices,
@@ -434,7 +435,11 @@ def prune_neurons(
     rates = _checked_rates(firing_rates, layers, keep_outputs)
     offsets = _checked_biases(biases, layers)
     exponents = _checked_exponents(scale_exponents, len(layers))
-    intervals = _intervals(layers, offsets, exponents, input_signed=input_signed)
+    inputs = (
+        np.full(layers[0].shape[1], -1.0 if input_signed else 0.0),
+        np.ones(layers[0].shape[1]),
+    )
+    intervals = activation_intervals(layers, offsets, exponents, inputs)
     removed: list[dict[int, RemovedNeuron]] = [{} for _ in layers]
     # Backwards, because a neuron is unused once the last neuron that has a weight for it is gone.
     for index in reversed(range(len(layers))):
@@ -649,74 +654,9 @@ def _checked_exponents(scale_exponents: object, count: int) -> list[int]:
     ]
 
 
-def _intervals(
-    layers: Sequence[NDArray[np.float64]],
-    biases: Sequence[NDArray[np.float64]],
-    exponents: Sequence[int],
-    *,
-    input_signed: bool,
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the smallest and largest activation of every neuron over all inputs, or wider."""
-    fan_in = layers[0].shape[1]
-    low, high = np.full(fan_in, -1.0 if input_signed else 0.0), np.ones(fan_in)
-    intervals = []
-    for layer, bias, exponent in zip(layers, biases, exponents, strict=True):
-        low, high = _activation_interval(layer, bias, low, high, 2.0**exponent)
-        intervals.append((low, high))
-    return intervals
-
-
-def _activation_interval(
-    weights: NDArray[np.float64],
-    biases: NDArray[np.float64],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
-    scale: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return an interval that holds each neuron's activations, for inputs of the given intervals.
-
-    In float64 with an allowance for its rounding; where the allowance decides whether the
-    activation is a constant, exactly.
-    """
-    positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
-    top = positive @ high + negative @ low + biases
-    bottom = positive @ low + negative @ high + biases
-    # Twice the classic bound of a dot product's rounding error (N. J. Higham, "Accuracy and
-    # Stability of Numerical Algorithms", SIAM 2002, section 3.1), so that this line's own rounding
-    # and underflow are within it.
-    terms = weights.shape[1] + 4
-    size = np.abs(weights) @ np.maximum(np.abs(low), np.abs(high)) + np.abs(biases)
-    allowance = terms * (sys.float_info.epsilon * size + sys.float_info.min)
-    largest = np.clip((top + allowance) * scale, 0, 1)
-    smallest = np.clip((bottom - allowance) * scale, 0, 1)
-    for row in np.flatnonzero((largest > 0) & (top - allowance <= 0)):
-        if _exact_sum(positive[row], high, negative[row], low, biases[row]) <= 0:
-            smallest[row] = largest[row] = 0.0
-    for row in np.flatnonzero((smallest < 1) & ((bottom + allowance) * scale >= 1)):
-        exact = _exact_sum(positive[row], low, negative[row], high, biases[row])
-        if exact * Fraction(scale) >= 1:
-            smallest[row] = largest[row] = 1.0
-    return smallest, largest
-
-
-def _exact_sum(
-    positive: NDArray[np.float64],
-    with_positive: NDArray[np.float64],
-    negative: NDArray[np.float64],
-    with_negative: NDArray[np.float64],
-    bias: float,
-) -> Fraction:
-    """Return a bound of a weighted sum without rounding."""
-    total = Fraction(bias)
-    for weights, values in ((positive, with_positive), (negative, with_negative)):
-        for lane in np.flatnonzero(weights):
-            total += Fraction(weights[lane]) * Fraction(values[lane])
-    return total
-
-
 def _removable(
     layer: int,
-    interval: tuple[NDArray[np.float64], NDArray[np.float64]],
+    interval: Interval,
     rates: NDArray[np.float64] | None,
     followers: NDArray[np.float64] | None,
     threshold: float,

@@ -47,6 +47,28 @@ def quantise_weights(weights: NDArray[np.float64], operand_width: int) -> NDArra
     return np.where(weights < 0, -magnitude, magnitude).astype(np.int32)
 
 
+def quantise_to_widths(
+    weights: NDArray[np.float64], widths: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Round each weight to the symmetric grid of its own width, halves away from zero.
+
+    Parameters
+    ----------
+    weights : numpy.ndarray
+        Any shape, within +-1.
+    widths : numpy.ndarray
+        The same shape: bits b of each weight's magnitude, 1 or more.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same shape, float64: multiples of ``2**-b``, off by at most half a step.
+    """
+    steps = np.ldexp(1.0, -widths.astype(np.int64))
+    rounded: NDArray[np.float64] = np.copysign(_nearest(np.abs(weights) / steps) * steps, weights)
+    return rounded + 0.0  # no negative zeros
+
+
 def quantise_biases(biases: NDArray[np.float64], length: int) -> NDArray[np.int64]:
     """Round biases to counts: ``floor(b L + 1/2)``.
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.argument_checks import checked_integer, checked_layers
 from model.errors import InputError
-from model.plan import MAX_LENGTH
+from model.limits import MAX_LENGTH
 
 DEFAULT_LENGTHS = (32, 64, 128, 256, 512, 1024)
 # Binomial draws at a time: 8 bytes each, a few such arrays.

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.lfsr import shift
 from model.manifest import CounterSource, LayerStructure, LfsrSource
 
 
@@ -68,14 +67,17 @@ def source_words(
             word = int(digits.ljust(operand_width, "0")[:operand_width], 2)
             yield [word ^ constant for constant in constants]
         return
-    states = list(source.seeds) * (lanes if len(source.seeds) == 1 else 1)
+    # All lanes at once; one shift is that of `model.lfsr.shift`.
+    states = np.array(list(source.seeds) * (lanes if len(source.seeds) == 1 else 1), dtype=np.int64)
+    masks = np.array(constants, dtype=np.int64)
+    mask = (1 << source.width) - 1
     for _ in range(length):
-        yield [
-            state >> (source.width - operand_width) ^ constant
-            for state, constant in zip(states, constants, strict=True)
-        ]
+        yield (states >> (source.width - operand_width) ^ masks).tolist()
         for _ in range(source.step):
-            states = [shift(state, source.width, source.taps) for state in states]
+            entering = states >> (source.taps[0] - 1)
+            for tap in source.taps[1:]:
+                entering = entering ^ states >> (tap - 1)
+            states = (states << 1 | entering & 1) & mask
 
 
 def evaluate_layer(
@@ -157,9 +159,10 @@ def lane_counting_tables(
         key = x_words[:, lane].tobytes() + w_words[:, lane].tobytes()
         if key not in known:
             known[key] = len(tables)
-            x_bits = (x_words[:, lane, None] < np.arange(levels)).astype(np.int32)
-            w_bits = (w_words[:, lane, None] < np.arange(levels + 1)).astype(np.int32)
-            tables.append(x_bits.T @ w_bits)
+            # Sums of ones stay below 2**24, up to which float32, the fast way, is exact.
+            x_bits = (x_words[:, lane, None] < np.arange(levels)).astype(np.float32)
+            w_bits = (w_words[:, lane, None] < np.arange(levels + 1)).astype(np.float32)
+            tables.append((x_bits.T @ w_bits).astype(np.int32))
         lane_table[lane] = known[key]
     return np.stack(tables), lane_table
 

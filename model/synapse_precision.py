@@ -17,7 +17,7 @@ from model.argument_checks import (
     checked_real,
 )
 from model.errors import InputError
-from model.plan import MAX_LENGTH
+from model.limits import MAX_LENGTH
 from model.precision import PrecisionWarning, SynapsePrecision
 
 MAX_BITS = 24

@@ -159,27 +159,23 @@ def _layer_context(
 
 
 def _source_context(name: str, source: CounterSource | LfsrSource, width: int) -> dict[str, Any]:
-    """Return the instances of one source and how its words spread over the lanes.
+    """Return the instance of one source and how its words spread over the lanes.
 
-    Constants of a counter's lanes are inverters on one shared word; every register of an LFSR is an
-    instance.
+    Constants of a counter's lanes are inverters on one shared word; the registers of an LFSR's
+    lanes are one instance.
     """
     lanes = source.lanes
-    parts: list[dict[str, Any]] = []
     planes: list[str] = []
     if isinstance(source, CounterSource):
         title = (
             f"{'Bit-reversed' if source.reversed else 'Plain'} counter of the {name} comparators"
         )
         shared = source.xor_constants[0] if lanes == 1 else 0
-        parts.append(
-            {
-                "kind": "counter",
-                "suffix": "",
-                "reversed": source.reversed,
-                "xor": f"{width}'d{shared}",
-            }
-        )
+        instance: dict[str, Any] = {
+            "lanes": 1,
+            "reversed": source.reversed,
+            "xor": f"{width}'d{shared}",
+        }
         if lanes > 1:
             planes = [
                 f"{{FanIn{{{name}_word[{bit}]}}}} ^ {_plane(source.xor_constants, bit)}"
@@ -190,30 +186,22 @@ def _source_context(name: str, source: CounterSource | LfsrSource, width: int) -
         taps = sum(1 << (tap - 1) for tap in source.taps)
         constants = source.xor_constants * (lanes if len(source.xor_constants) == 1 else 1)
         seeds = source.seeds * (lanes if len(source.seeds) == 1 else 1)
-        for lane, (seed, constant) in enumerate(zip(seeds, constants, strict=True)):
-            parts.append(
-                {
-                    "kind": "lfsr",
-                    "suffix": f"_{lane}" if lanes > 1 else "",
-                    "width": source.width,
-                    "step": source.step,
-                    "taps": f"{source.width}'h{taps:x}",
-                    "seed": f"{source.width}'h{seed:x}",
-                    "xor": f"{width}'d{constant}",
-                }
-            )
-        if lanes > 1:
-            planes = [
-                _concatenation([f"{name}_word_{lane}[{bit}]" for lane in reversed(range(lanes))])
-                for bit in range(width)
-            ]
+        instance = {
+            "lanes": lanes,
+            "width": source.width,
+            "step": source.step,
+            "taps": f"{source.width}'h{taps:x}",
+            "seed": _concatenation([f"{source.width}'h{seed:x}" for seed in reversed(seeds)]),
+            "xor": _concatenation([f"{width}'d{part}" for part in reversed(constants)]),
+        }
     return {
         "name": name,
+        "kind": source.kind,
         "title": title,
-        "parts": parts,
+        "instance": instance,
         "planes": planes,
         "shared": lanes == 1,
-        "words": f"{name}_word" if lanes == 1 else f"{name}_planes",
+        "words": f"{name}_planes" if planes else f"{name}_word",
     }
 
 
@@ -274,7 +262,7 @@ def _compaction(synapses: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]]:
     neurons, fan_in = synapses.shape
     slots = max(1, int(synapses.sum(axis=1).max()))
     neuron, lane = np.nonzero(synapses)
-    distance = (np.cumsum(~synapses, axis=1) - ~synapses)[neuron, lane]
+    distance = np.cumsum(~synapses, axis=1, dtype=np.int64)[neuron, lane]
     stages = int(distance.max(initial=0)).bit_length()
     if slots < fan_in:
         # Also where nothing has to move, as in a bank whose last lanes are empty.
@@ -383,7 +371,9 @@ def _plane(constants: Sequence[int], bit: int) -> str:
     return "{" + ",\n       ".join(reversed(chunks)) + "}"
 
 
-def _concatenation(names: Sequence[str]) -> str:
-    """Return a concatenation, several names a line."""
-    lines = [", ".join(names[at : at + 5]) for at in range(0, len(names), 5)]
-    return "{\n    " + ",\n    ".join(lines) + "}"
+def _concatenation(literals: Sequence[str]) -> str:
+    """Return a concatenation, several literals a line."""
+    if len(literals) == 1:
+        return literals[0]
+    lines = [", ".join(literals[at : at + 6]) for at in range(0, len(literals), 6)]
+    return "{\n      " + ",\n      ".join(lines) + "}"

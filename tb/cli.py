@@ -5,23 +5,30 @@ Exit codes: 0 PASS, 1 FAIL, 2 an error of input, tools or evidence, told in one 
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 import typer.core
 from rich.console import Console
 
+from model.compression import compression_recipe
 from model.errors import CertibitError, InputError
+from model.limits import MAX_LENGTH
 from model.network import load_network
 from tb import flow
 from tb.summary import print_summary
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _SHIPPED = REPOSITORY / "networks" / "mnist_pca50"
+
+Number = TypeVar("Number", int, float)
 
 
 class _Interrupted(Exception):
@@ -55,6 +62,22 @@ class SimulatorName(StrEnum):
     ICARUS = "icarus"
 
 
+class MethodName(StrEnum):
+    """Names of planning methods on the command line."""
+
+    CERTIFICATE = "certificate"
+    HOEFFDING = "hoeffding"
+    CHEBYSHEV = "chebyshev"
+    SENSITIVITY = "sensitivity"
+
+
+class TargetName(StrEnum):
+    """What a target error is the error of."""
+
+    OUTPUT = "output"
+    LAYER = "layer"
+
+
 class SourceName(StrEnum):
     """Names of source kinds on the command line."""
 
@@ -78,38 +101,211 @@ Length = Annotated[
     str | None,
     typer.Option(help="Bitstream length: one for all layers, or one a layer: 256,64."),
 ]
-Source = Annotated[SourceName, typer.Option(help="Number sources of every layer.")]
+Source = Annotated[
+    SourceName | None,
+    typer.Option(help="Number sources of every layer. Default: counter, or what --method needs."),
+]
+_PLAN, _COMPRESS = "Precision plan", "Compression"
+Method = Annotated[
+    MethodName | None,
+    typer.Option(
+        help="Choose the bitstream lengths by this bound, in place of --length.",
+        rich_help_panel=_PLAN,
+    ),
+]
+TargetError = Annotated[
+    float | None,
+    typer.Option(
+        help="Error that the plan has to guarantee; it is refused if it cannot.",
+        rich_help_panel=_PLAN,
+    ),
+]
+Target = Annotated[
+    TargetName,
+    typer.Option(
+        help="Whether it is the error of the network's output or of each layer.",
+        rich_help_panel=_PLAN,
+    ),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        help="Largest sum of length x cost of a cycle; the tightest bounds that it buys.",
+        rich_help_panel=_PLAN,
+    ),
+]
+Cost = Annotated[
+    str | None,
+    typer.Option(
+        help="Cost of a cycle of each layer, for instance its LUTs: 24000,4600. Default: 1.",
+        rich_help_panel=_PLAN,
+    ),
+]
+Family = Annotated[
+    int | None,
+    typer.Option(
+        help="Vectors that a statistical bound holds for together. Default: the test set's.",
+        rich_help_panel=_PLAN,
+    ),
+]
+MinLength = Annotated[int, typer.Option(help="Shortest length of the plan.", rich_help_panel=_PLAN)]
+MaxLength = Annotated[int, typer.Option(help="Longest length of the plan.", rich_help_panel=_PLAN)]
+RemoveNeurons = Annotated[
+    bool,
+    typer.Option(
+        "--remove-neurons",
+        help="Remove neurons that are constant over all inputs, or that nothing reads.",
+        rich_help_panel=_COMPRESS,
+    ),
+]
+Activity = Annotated[
+    float | None,
+    typer.Option(
+        help="Also remove neurons whose mean activation on the calibration data is below this;"
+        " implies --remove-neurons.",
+        rich_help_panel=_COMPRESS,
+    ),
+]
+Prune = Annotated[
+    float | None,
+    typer.Option(help="Weights of smaller magnitude become 0.", rich_help_panel=_COMPRESS),
+]
+PruneShare = Annotated[
+    float | None,
+    typer.Option(
+        help="This share of each layer's weights, the smallest, become 0.",
+        rich_help_panel=_COMPRESS,
+    ),
+]
+ConstantMargin = Annotated[
+    float | None,
+    typer.Option(
+        help="Weights closer than this to 0, 1 or -1 become constant gates.",
+        rich_help_panel=_COMPRESS,
+    ),
+]
+WeightBits = Annotated[
+    str | None,
+    typer.Option(
+        help="Bits of a weight's magnitude: one for all layers, or one a layer: 6,4.",
+        rich_help_panel=_COMPRESS,
+    ),
+]
+SynapseError = Annotated[
+    float | None,
+    typer.Option(
+        help="Bits of each weight by itself, as this error of one synapse allows.",
+        rich_help_panel=_COMPRESS,
+    ),
+]
+
+
+def design_request(
+    length: Length = None,
+    source: Source = None,
+    method: Method = None,
+    target_error: TargetError = None,
+    target: Target = TargetName.OUTPUT,
+    budget: Budget = None,
+    cost: Cost = None,
+    family: Family = None,
+    min_length: MinLength = 2,
+    max_length: MaxLength = MAX_LENGTH,
+    remove_neurons: RemoveNeurons = False,
+    activity: Activity = None,
+    prune: Prune = None,
+    prune_share: PruneShare = None,
+    constant_margin: ConstantMargin = None,
+    weight_bits: WeightBits = None,
+    synapse_error: SynapseError = None,
+) -> flow.DesignRequest:
+    """Put together what the options ask for."""
+    if prune is not None and prune_share is not None:
+        raise InputError(
+            "both a magnitude and a share of weights to prune were given",
+            "--prune, --prune-share",
+            "give one of them",
+        )
+    mend = "give integers: 6 or 6,4"
+    recipe: dict[str, Any] = {
+        "remove_neurons": remove_neurons or activity is not None or None,
+        "activity_threshold": activity,
+        "prune_threshold": prune if prune_share is None else prune_share,
+        "prune_method": None if prune_share is None else "percentile",
+        "constant_margin": constant_margin,
+        "weight_bits": _numbers(weight_bits, int, "bit widths", "--weight-bits", mend),
+        "synapse_error": synapse_error,
+    }
+    recipe = {name: value for name, value in recipe.items() if value is not None}
+    planning = {
+        "--target-error": target_error,
+        "--budget": budget,
+        "--cost": cost,
+        "--family": family,
+    }
+    if method is None:
+        for name, value in planning.items():
+            if value is not None:
+                raise InputError(f"{name} is {value}, but nobody plans", name, "give --method, too")
+    lengths = _numbers(length, int, "bitstream lengths", "LENGTH", "give integers: 256 or 256,64")
+    return flow.DesignRequest(
+        lengths,
+        source.value if source else None,
+        compression_recipe(**recipe) if recipe else None,
+        None
+        if method is None
+        else flow.PrecisionRequest(
+            method.value,
+            target_error,
+            target.value,
+            budget,
+            _numbers(cost, float, "costs", "--cost", "give numbers: 24000,4600"),
+            family,
+            min_length,
+            max_length,
+        ),
+    )
+
+
+def _designing(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `design_request`, in the place of its parameter `request`."""
+    own = inspect.signature(command, eval_str=True).parameters
+    shared = inspect.signature(design_request, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> None:
+        request = design_request(**{name: options.pop(name) for name in shared})
+        command(request=request, **options)
+
+    parameters = [part for name, part in own.items() if name != "request"] + [*shared.values()]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {part.name: part.annotation for part in parameters}
+    return wrapped
 
 
 @app.command()
+@_designing
 def run(
+    request: flow.DesignRequest,
     net: Net = _SHIPPED,
     sim: Sim = None,
     vectors: Vectors = None,
-    length: Length = None,
-    source: Source = SourceName.COUNTER,
     build: Build = Path("build"),
 ) -> None:
     """Do everything: plan, generate, simulate, sign off."""
     console = Console(highlight=False)
-    report, folder = flow.run_all(
-        net, build, sim.value if sim else None, vectors, _lengths(length), source.value, _say
-    )
+    report, folder = flow.run_all(net, build, sim.value if sim else None, vectors, request, _say)
     print_summary(report, console)
     console.print(f"evidence in {folder}", soft_wrap=True, markup=False)
     _finish(report.verdict)
 
 
 @app.command()
-def plan(
-    net: Net = _SHIPPED,
-    length: Length = None,
-    source: Source = SourceName.COUNTER,
-    build: Build = Path("build"),
-) -> None:
+@_designing
+def plan(request: flow.DesignRequest, net: Net = _SHIPPED, build: Build = Path("build")) -> None:
     """Write a network's manifest."""
     folder = build / load_network(net).description.name
-    flow.plan_network(net, folder, _lengths(length), source.value)
+    flow.plan_network(net, folder, request)
     print(folder / "manifest.json")
 
 
@@ -179,16 +375,16 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _lengths(text: str | None) -> list[int] | None:
-    """Parse a list of bitstream lengths."""
+def _numbers(
+    text: str | None, kind: Callable[[str], Number], what: str, where: str, mend: str
+) -> list[Number] | None:
+    """Parse a list of numbers."""
     if text is None:
         return None
     try:
-        return [int(part) for part in text.split(",")]
+        return [kind(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(
-            f"{text!r} is not a list of bitstream lengths", "LENGTH", "give integers: 256 or 256,64"
-        ) from None
+        raise InputError(f"{text!r} is not a list of {what}", where, mend) from None
 
 
 def _finish(verdict: str) -> None:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import InputError, ManifestError, ToolError
-from model.manifest import MANIFEST_FILE, export_schema, load_manifest
+from model.adaptive_precision import AdaptivePrecisionManager
+from model.compression import compress_network
+from model.errors import InputError, ManifestError, SignoffError, ToolError
+from model.limits import MAX_LENGTH
+from model.manifest import MANIFEST_FILE, Compression, export_schema, load_manifest
 from model.network import Network, load_network
 from model.plan import Design, SourceKind, load_design, plan_design, save_design
+from model.precision import Method, Scope
 from model.quantise import quantise_biases, quantise_weights
 from rtl_gen.generator import generate_rtl
 from tb.evidence import COUNTS_FILE, save_counts
@@ -76,9 +80,61 @@ def choose_simulators(wanted: str | None) -> Simulators:
         return Simulators(main, None, f"skipped: {error}")
 
 
-def plan_network(
-    net: Path, folder: Path, lengths: Sequence[int] | None, source: SourceKind
-) -> tuple[Network, Design]:
+@dataclass(frozen=True)
+class PrecisionRequest:
+    """What a precision plan is asked for; see `model.AdaptivePrecisionManager.plan`.
+
+    Attributes
+    ----------
+    method : {'hoeffding', 'chebyshev', 'sensitivity', 'certificate'}
+        Which theorem.
+    target_error : float or None
+        Largest error; None leaves the choice to the budget.
+    target : {'layer', 'output'}
+        What it is the error of.
+    total_budget : float or None
+        Largest sum of length x cost of a cycle.
+    cost_per_cycle : list of float or None
+        For each layer.
+    vectors : int or None
+        Number of vectors that statistical bounds cover together; default: the test set's.
+    min_length, max_length : int
+        Range of lengths.
+    """
+
+    method: Method
+    target_error: float | None = None
+    target: Scope = "output"
+    total_budget: float | None = None
+    cost_per_cycle: list[float] | None = None
+    vectors: int | None = None
+    min_length: int = 2
+    max_length: int = MAX_LENGTH
+
+
+@dataclass(frozen=True)
+class DesignRequest:
+    """What kind of design is to be planned.
+
+    Attributes
+    ----------
+    lengths : list of int or None
+        Bitstream lengths; default: the network's own. Not together with `precision`.
+    source : SourceKind or None
+        Number sources; default: counters, or the first that the method gives a bound for.
+    compression : Compression or None
+        What to leave out first.
+    precision : PrecisionRequest or None
+        Who chooses the lengths.
+    """
+
+    lengths: list[int] | None = None
+    source: SourceKind | None = None
+    compression: Compression | None = None
+    precision: PrecisionRequest | None = None
+
+
+def plan_network(net: Path, folder: Path, request: DesignRequest) -> tuple[Network, Design]:
     """Plan a network and write its manifest.
 
     Parameters
@@ -87,16 +143,59 @@ def plan_network(
         Network folder.
     folder : pathlib.Path
         Build folder.
-    lengths : sequence of int, optional
-        Bitstream lengths.
-    source : {'counter', 'counter-lane', 'lfsr', 'lfsr-lane'}
-        Number sources.
+    request : DesignRequest
+        What is to be planned.
+
+    Raises
+    ------
+    InputError
+        If the network or the request is not legal, or the precision plan misses its target.
     """
     network = load_network(net)
-    design = plan_design(network, lengths, source)
+    design = design_network(network, request)
     save_design(design, folder)
     export_schema(folder / SCHEMA_FILE)
     return network, design
+
+
+def design_network(network: Network, request: DesignRequest) -> Design:
+    """Plan a design of a network that is loaded already; see `plan_network`."""
+    wanted = request.precision
+    if wanted is None:
+        return plan_design(
+            network, request.lengths, request.source or "counter", compression=request.compression
+        )
+    if request.lengths is not None:
+        raise InputError(
+            "both bitstream lengths and a precision plan, which chooses them, were asked for",
+            "LENGTH, --method",
+            "give one of them",
+        )
+    if wanted.target_error is None and wanted.total_budget is None:
+        raise InputError(
+            f"a {wanted.method} plan needs to know what it is to reach",
+            "--method",
+            "give --target-error, --budget or both",
+        )
+    manager = AdaptivePrecisionManager.from_network(
+        network,
+        wanted.cost_per_cycle,
+        compression=request.compression,
+        vectors=wanted.vectors,
+        min_length=wanted.min_length,
+        max_length=wanted.max_length,
+        seed=1,
+    )
+    return manager.design(
+        manager.plan(
+            wanted.method,
+            wanted.target_error,
+            wanted.target,
+            wanted.total_budget,
+            request.source,
+            strict=True,
+        )
+    )
 
 
 def read_design(folder: Path) -> Design:
@@ -163,6 +262,7 @@ def _simulate_and_sign_off(
 ) -> Signoff:
     """Do what `simulate_and_sign_off` says, in a folder that nobody else works in."""
     _check_origin(network, design, folder)
+    _check_promises(design, folder)
     main_vectors = _vector_count(design, simulators.main, vectors)
     _remove_evidence(folder)
     with _told(say, f"simulate {main_vectors} vectors in {_name(simulators.main)}") as note:
@@ -241,8 +341,7 @@ def run_all(
     build: Path,
     wanted_simulator: str | None,
     vectors: int | None,
-    lengths: Sequence[int] | None,
-    source: SourceKind,
+    request: DesignRequest,
     say: Say,
 ) -> tuple[Signoff, Path]:
     """Do everything: plan, generate, simulate, sign off.
@@ -257,10 +356,8 @@ def run_all(
         ``verilator`` or ``icarus``; default: both.
     vectors : int, optional
         Number of test vectors.
-    lengths : sequence of int, optional
-        Bitstream lengths.
-    source : {'counter', 'counter-lane', 'lfsr', 'lfsr-lane'}
-        Number sources.
+    request : DesignRequest
+        What is to be planned.
     say : callable
         Told what happens.
 
@@ -277,7 +374,7 @@ def run_all(
     network = load_network(net)
     folder = build / network.description.name
     with _told(say, f"plan {network.description.name}"):
-        network, design = plan_network(net, folder, lengths, source)
+        network, design = plan_network(net, folder, request)
     with _told(say, f"generate RTL in {folder / RTL_FOLDER}"):
         generate(design, folder)
     return simulate_and_sign_off(network, net, design, folder, simulators, vectors, say), folder
@@ -303,26 +400,54 @@ def _sole_user(folder: Path) -> Iterator[None]:
 
 def _check_origin(network: Network, design: Design, folder: Path) -> None:
     """Refuse to hold a design to a network that it was not planned from."""
+    if not _is_of(network, design):
+        raise ManifestError(
+            "the design was planned from another network than this one, or from an older one",
+            str(folder / MANIFEST_FILE),
+            "run the plan step again (make)",
+        )
+
+
+def _is_of(network: Network, design: Design) -> bool:
+    """Return whether a network, compressed by the manifest's recipe, gives the design's arrays."""
     manifest, parameters = design.manifest, design.parameters
-    if len(network.weights) == len(manifest.layers):
-        weights = [quantise_weights(part, manifest.operand_width) for part in network.weights]
-        biases = [
-            quantise_biases(part, layer.bitstream_length)
-            for part, layer in zip(network.biases, manifest.layers, strict=True)
-        ]
-        pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
-            *zip(weights, parameters.weights, strict=True),
-            *zip(biases, parameters.biases, strict=True),
-            (network.features, design.features),
-            (network.labels, design.labels),
-        ]
-        if all(np.array_equal(ours, planned) for ours, planned in pairs):
-            return
-    raise ManifestError(
-        "the design was planned from another network than this one, or from an older one",
-        str(folder / MANIFEST_FILE),
-        "run the plan step again (make)",
-    )
+    if len(network.weights) != len(manifest.layers):
+        return False
+    record = manifest.compression
+    recipe = Compression() if record is None else record.recipe
+    shapes = [part.shape for part in parameters.weights]
+    try:
+        smaller = compress_network(
+            network, recipe, parameters.widths if recipe.given_widths else None
+        )
+    except InputError:
+        return False
+    if [part.shape for part in smaller.network.weights] != shapes:
+        return False
+    if record is not None and record.kept != list(smaller.kept):
+        return False
+    weights = [quantise_weights(part, manifest.operand_width) for part in smaller.network.weights]
+    biases = [
+        quantise_biases(part, layer.bitstream_length)
+        for part, layer in zip(smaller.network.biases, manifest.layers, strict=True)
+    ]
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
+        *zip(weights, parameters.weights, strict=True),
+        *zip(biases, parameters.biases, strict=True),
+        *zip(smaller.widths, parameters.widths, strict=True),
+        (network.features, design.features),
+        (network.labels, design.labels),
+    ]
+    return all(np.array_equal(ours, planned) for ours, planned in pairs)
+
+
+def _check_promises(design: Design, folder: Path) -> None:
+    """Refuse to sign off a plan that says itself that it misses its target."""
+    plan = design.manifest.precision
+    if plan is not None and plan.shortfalls:
+        raise SignoffError(
+            plan.shortfalls[0], str(folder / MANIFEST_FILE), "plan it anew, then sign it off"
+        )
 
 
 def _remove_evidence(folder: Path) -> None:

@@ -7,6 +7,7 @@ Everything here works on evidence that a simulation left behind; nothing is simu
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from model.adaptive_precision import AdaptivePrecisionManager
 from model.certificate import certify_layer
+from model.deviation import trained_deviations
 from model.files import write_bytes_atomically
 from model.forward import (
     GoldenNetwork,
@@ -27,9 +30,16 @@ from model.forward import (
     layer_errors,
     quantised_forward,
 )
-from model.manifest import CounterSource, Manifest, manifest_digest
+from model.manifest import (
+    Compression,
+    CounterSource,
+    LfsrSource,
+    Manifest,
+    PrecisionRecord,
+    manifest_digest,
+)
 from model.network import Network
-from model.plan import Design, bound_layers
+from model.plan import Design, SourceKind, bound_layers
 from model.streams import evaluate_layer, lane_counting_tables, reencode
 from tb.simulate import Simulation
 
@@ -69,21 +79,27 @@ class LayerRecord(_Record):
     bit_width: int
     fan_in: int
     outputs: int
+    synapses: int
+    constant_gates: int
+    comparator_bits: int
     vectors: int
     mismatches: int
     max_abs_error: float
     certified_bound: float
     witness_error: float
+    deviation: float
     hoeffding_radius: float
     confidence: float
     family_size: int
 
 
 class EndToEnd(_Record):
-    """The network's output against the quantised network in real arithmetic."""
+    """The network's output against real arithmetic: with quantised operands, and as trained."""
 
     max_abs_error: float
     bound: float
+    max_abs_trained_error: float
+    trained_bound: float
 
 
 class Accuracy(_Record):
@@ -94,6 +110,15 @@ class Accuracy(_Record):
     golden: float
     rtl: float
     vectors: int
+
+
+class CompressionSummary(_Record):
+    """What compression left of the trained network; null in the report where there was none."""
+
+    recipe: Compression
+    outputs_before: list[int]
+    synapses_before: list[int]
+    removed_neurons: int
 
 
 class Throughput(_Record):
@@ -128,6 +153,8 @@ class Signoff(_Record):
     verdict: Literal["PASS", "FAIL"]
     checks: list[Check]
     layers: list[LayerRecord]
+    compression: CompressionSummary | None
+    precision: PrecisionRecord | None
     end_to_end: EndToEnd
     accuracy: Accuracy
     throughput: Throughput
@@ -222,6 +249,8 @@ def sign_off(
     quantised = quantised_forward(manifest, parameters, features)
     estimate = main.counts[-1] / manifest.layers[-1].bitstream_length
     end_to_end = float(np.abs(estimate - quantised[-1]).max())
+    trained = float_forward(network, features)[-1]
+    trained_error = float(np.abs(estimate - trained).max())
     witness_error_tables = [
         witness_errors(design, index, run.counts) for index, run in enumerate(witnesses)
     ]
@@ -232,12 +261,16 @@ def sign_off(
             bit_width=manifest.operand_width,
             fan_in=layer.fan_in,
             outputs=layer.outputs,
+            synapses=layer.synapses,
+            constant_gates=layer.constant_gates,
+            comparator_bits=layer.comparator_bits,
             vectors=len(features),
             mismatches=int((main.counts[index] != golden[index]).sum()),
             max_abs_error=float(np.abs(errors[index]).max()),
             certified_bound=layer.certificate.value,
             witness_error=float(witness_error_tables[index].max())
             / (layer.bitstream_length << (2 * manifest.operand_width)),
+            deviation=layer.deviation,
             hoeffding_radius=layer.hoeffding.radius,
             confidence=layer.hoeffding.confidence,
             family_size=layer.hoeffding.family_size,
@@ -245,7 +278,8 @@ def sign_off(
         for index, layer in enumerate(manifest.layers)
     ]
     checks = [
-        _manifest_check(design),
+        _manifest_check(network, design),
+        *_precision_checks(network, design),
         _identity_check(manifest, main),
         *_count_checks(manifest, main, golden, rerun),
         *_stream_checks(design, main),
@@ -255,6 +289,12 @@ def sign_off(
             id="end-to-end",
             verdict=_verdict(end_to_end <= manifest.end_to_end_bound),
             detail=f"largest output error {end_to_end:.6g}, bound {manifest.end_to_end_bound:.6g}",
+        ),
+        Check(
+            id="trained-network",
+            verdict=_verdict(trained_error <= manifest.trained_bound),
+            detail=f"largest output error against the trained network {trained_error:.6g}, bound"
+            f" {manifest.trained_bound:.6g}",
         ),
         _simulator_check(manifest, main, second, why_no_second),
         *_bench_checks([main, *(run.simulation for run in witnesses)], second),
@@ -267,9 +307,16 @@ def sign_off(
         verdict="FAIL" if any(check.verdict == "FAIL" for check in checks) else "PASS",
         checks=checks,
         layers=layers,
-        end_to_end=EndToEnd(max_abs_error=end_to_end, bound=manifest.end_to_end_bound),
+        compression=_compression_summary(network, manifest),
+        precision=manifest.precision,
+        end_to_end=EndToEnd(
+            max_abs_error=end_to_end,
+            bound=manifest.end_to_end_bound,
+            max_abs_trained_error=trained_error,
+            trained_bound=manifest.trained_bound,
+        ),
         accuracy=Accuracy(
-            float_=accuracy(float_forward(network, features)[-1], labels),
+            float_=accuracy(trained, labels),
             quantised=accuracy(quantised[-1], labels),
             golden=accuracy(golden[-1], labels),
             rtl=accuracy(main.counts[-1], labels),
@@ -348,12 +395,93 @@ def _rate(simulation: Simulation) -> float:
     return round(simulation.cycles / simulation.seconds_sim, 1) if simulation.seconds_sim else 0.0
 
 
-def _manifest_check(design: Design) -> Check:
+def _compression_summary(network: Network, manifest: Manifest) -> CompressionSummary | None:
+    """Return what compression left."""
+    if manifest.compression is None:
+        return None
+    before = [len(weight) for weight in network.weights]
+    return CompressionSummary(
+        recipe=manifest.compression.recipe,
+        outputs_before=before,
+        synapses_before=[int(np.count_nonzero(weight)) for weight in network.weights],
+        removed_neurons=sum(before) - sum(layer.outputs for layer in manifest.layers),
+    )
+
+
+def _precision_checks(network: Network, design: Design) -> list[Check]:
+    """Compute what the precision plan promises anew; it must be promised, and within the target."""
+    plan, layers = design.manifest.precision, design.manifest.layers
+    if plan is None:
+        return []
+    compression = design.manifest.compression
+    recipe = None if compression is None else compression.recipe
+    manager = AdaptivePrecisionManager.from_network(
+        network,
+        compression=recipe,
+        widths=design.parameters.widths if recipe is not None and recipe.given_widths else None,
+        vectors=plan.vectors,
+    )
+    source: SourceKind = plan.source  # type: ignore[assignment]
+    own, output = manager.bounds(plan.method, [layer.bitstream_length for layer in layers], source)
+    wrong = [
+        f"layer {layer.name} has {bound:.6g}, the plan says {planned.error_bound:.6g}"
+        for layer, planned, bound in zip(layers, plan.layers, own, strict=True)
+        if not math.isclose(bound, planned.error_bound, rel_tol=1e-9)
+    ]
+    if not math.isclose(output, plan.end_to_end_bound, rel_tol=1e-9):
+        wrong.append(
+            f"the output guarantees {output:.6g}, the plan says {plan.end_to_end_bound:.6g}"
+        )
+    # Where each layer's sources are of another kind than the plan's, its bounds say nothing.
+    kinds = {"counter": CounterSource, "lfsr": LfsrSource}
+    kind = kinds[plan.source.removesuffix("-lane")]
+    wrong += [
+        f"layer {layer.name} has other sources than {plan.source}"
+        for layer in layers
+        if not all(isinstance(part, kind) for part in (layer.x_source, layer.w_source))
+    ]
+    bounds = [output] if plan.target == "output" else own
+    if plan.target_error is not None and max(bounds) > plan.target_error * (1 + 1e-9):
+        wrong.append(f"{max(bounds):.6g} is above the target error of {plan.target_error:g}")
+    cost = sum(
+        layer.bitstream_length * planned.cost_per_cycle
+        for layer, planned in zip(layers, plan.layers, strict=True)
+    )
+    if plan.total_budget is not None and cost > plan.total_budget:
+        wrong.append(f"cost {cost:g} is above the budget of {plan.total_budget:g}")
+    asked = "no target" if plan.target_error is None else f"target {plan.target_error:g}"
+    detail = (
+        f"{plan.method} plan computed anew: {asked} of the {plan.target}, bounds"
+        f" {', '.join(f'{bound:.6g}' for bound in bounds)}"
+    )
+    return [
+        Check(
+            id="precision-plan",
+            verdict=_verdict(not wrong),
+            detail="; ".join(wrong) if wrong else detail,
+        )
+    ]
+
+
+def _manifest_check(network: Network, design: Design) -> Check:
     """Compute all bounds anew from sources and weights; the manifest must say the same."""
     manifest = design.manifest
+    kept = (
+        [list(range(layer.outputs)) for layer in manifest.layers]
+        if manifest.compression is None
+        else manifest.compression.kept
+    )
+    deviations = trained_deviations(
+        network,
+        design.parameters.weights,
+        design.parameters.biases,
+        [layer.bitstream_length for layer in manifest.layers],
+        kept,
+    )
     fresh = bound_layers(
         manifest.layers,
         design.parameters.weights,
+        deviations,
         manifest.operand_width,
         manifest.confidence,
         manifest.vectors,
@@ -363,6 +491,8 @@ def _manifest_check(design: Design) -> Check:
     ]
     if manifest.end_to_end_bound != fresh[-1].propagated_bound:
         wrong.append("end to end")
+    if manifest.trained_bound != fresh[-1].trained_bound:
+        wrong.append("against the trained network")
     for layer, weights in zip(manifest.layers, design.parameters.weights, strict=True):
         # By another way: from bitstreams that are written out, not from histograms.
         bound = certify_layer(

@@ -69,6 +69,22 @@ def print_summary(report: Signoff, console: Console) -> None:
         f" guaranteed {report.end_to_end.bound:.4f}",
         soft_wrap=True,
     )
+    console.print(
+        f"against the trained network: {report.end_to_end.max_abs_trained_error:.4f},"
+        f" guaranteed {report.end_to_end.trained_bound:.4f}",
+        soft_wrap=True,
+    )
+    if report.compression is not None:
+        before, after = (
+            sum(report.compression.synapses_before),
+            sum(layer.synapses for layer in report.layers),
+        )
+        console.print(
+            f"compressed: {after:,} of {before:,} synapses,"
+            f" {sum(layer.constant_gates for layer in report.layers):,} of them wires,"
+            f" {report.compression.removed_neurons} neurons removed",
+            soft_wrap=True,
+        )
     speed = report.throughput
     console.print(
         f"{report.simulator.name} {report.simulator.version}: {speed.cycles:,} cycles in"

@@ -455,17 +455,15 @@ def _cases() -> dict[str, Case]:
         ("many", 129, 1, 2, 3, False, False),
     ]
     found = {shape[0]: Case(*shape) for shape in shapes}
-    found |= {
-        name: Case(name, *shape, pruned=share)
-        for name, share, *shape in (
-            ("nothing_pruned", 0.0, 5, 3, 4, 8, True, True),
-            ("one_input_pruned", 0.5, 1, 4, 3, 4, True, True),
-            ("all_pruned", 1.0, 3, 2, 4, 4, True, True),
-            ("half_pruned", 0.5, 13, 5, 6, 16, True, True),
-            ("half_pruned_unsigned", 0.5, 17, 64, 4, 5, False, False),
-            ("mostly_pruned", 0.9, 65, 7, 8, 7, False, True),
-        )
-    }
+    pruned = [
+        (("nothing_pruned", 5, 3, 4, 8, True, True), 0.0),
+        (("one_input_pruned", 1, 4, 3, 4, True, True), 0.5),
+        (("all_pruned", 3, 2, 4, 4, True, True), 1.0),
+        (("half_pruned", 13, 5, 6, 16, True, True), 0.5),
+        (("half_pruned_unsigned", 17, 64, 4, 5, False, False), 0.5),
+        (("mostly_pruned", 65, 7, 8, 7, False, True), 0.9),
+    ]
+    found |= {shape[0]: Case(*shape, pruned=share) for shape, share in pruned}
     found["full_scale"] = Case("full_scale", 15, 4, 3, 8, True, True, full_scale=True)
     found["wide_sums"] = Case("wide_sums", 4, 2, 4, 5, False, True, spare_bits=30)
     return found

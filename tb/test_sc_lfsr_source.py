@@ -6,6 +6,7 @@ held to the golden model's too.
 
 from __future__ import annotations
 
+import random
 from itertools import islice
 from math import gcd
 from typing import Any
@@ -26,7 +27,7 @@ from tb.bench_support import (
     bench_random,
     elaborate,
 )
-from tb.planes import literal
+from tb.planes import from_planes, literal
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
@@ -36,13 +37,15 @@ CLOCK_NS = 10
 class RegisterModel:
     """A Fibonacci shift register, bit by bit; the newest bit stands first."""
 
-    def __init__(self, parameters: dict[str, int]) -> None:
+    def __init__(self, parameters: dict[str, int], lane: int = 0) -> None:
         self.width = parameters["Width"]
         self.operand_width = parameters["OperandWidth"]
         self.shifts = parameters["Step"]
         self.taps = [t for t in range(1, self.width + 1) if parameters["Taps"] >> (t - 1) & 1]
-        self.seed = [parameters["Seed"] >> place & 1 for place in range(self.width)]
-        self.constant = parameters["XorConstant"]
+        self.number = parameters["Seed"] >> (lane * self.width) & ((1 << self.width) - 1)
+        self.seed = [self.number >> place & 1 for place in range(self.width)]
+        mask = (1 << self.operand_width) - 1
+        self.constant = parameters["XorConstant"] >> (lane * self.operand_width) & mask
         self.bits = list(self.seed)
 
     def word(self) -> int:
@@ -72,10 +75,12 @@ class TB:
 
     def __init__(self, dut: Any) -> None:
         self.dut = dut
-        self.parameters = bench_parameters()
-        self.model = RegisterModel(self.parameters)
+        parameters = bench_parameters()
+        self.lanes = parameters["Lanes"]
+        self.models = [RegisterModel(parameters, lane) for lane in range(self.lanes)]
+        self.model = self.models[0]
         self.rng = bench_random("sc_lfsr_source")
-        assert len(dut.word_o) == self.model.operand_width
+        assert len(dut.word_o) == self.lanes * self.model.operand_width
         dut.rst_ni.value = 0
         dut.restart_i.value = 0
         dut.advance_i.value = 0
@@ -84,25 +89,36 @@ class TB:
     async def reset(self) -> None:
         """Hold the reset for some cycles; the seed's word is there at once."""
         self.dut.rst_ni.value = 0
-        self.model.restart()
+        for model in self.models:
+            model.restart()
         for advance in (0, 1, 1, 0):
             self.dut.advance_i.value = advance
             await RisingEdge(self.dut.clk_i)
-        assert int(self.dut.word_o.value) == self.model.word()
+        assert self.words() == self.expected()
         self.dut.rst_ni.value = 1
 
-    async def cycle(self, *, advance: bool = True, restart: bool = False) -> int:
-        """Pass a cycle; return its word, which is checked."""
+    def words(self) -> tuple[int, ...]:
+        """Read the word of every lane."""
+        planes = int(self.dut.word_o.value)
+        return tuple(from_planes(planes, self.lanes, self.model.operand_width))
+
+    def expected(self) -> tuple[int, ...]:
+        """Return the models' words."""
+        return tuple(model.word() for model in self.models)
+
+    async def cycle(self, *, advance: bool = True, restart: bool = False) -> tuple[int, ...]:
+        """Pass a cycle; return its words, which are checked."""
         self.dut.advance_i.value = advance
         self.dut.restart_i.value = restart
         await RisingEdge(self.dut.clk_i)
-        word = int(self.dut.word_o.value)
-        assert word == self.model.word(), f"word {word:#x}, expected {self.model.word():#x}"
-        if restart:
-            self.model.restart()
-        elif advance:
-            self.model.advance()
-        return word
+        words = self.words()
+        assert words == self.expected()
+        for model in self.models:
+            if restart:
+                model.restart()
+            elif advance:
+                model.advance()
+        return words
 
 
 async def start(dut: Any) -> TB:
@@ -124,12 +140,12 @@ async def the_stream_is_the_golden_models(dut: Any) -> None:
         width=tb.model.width,
         taps=tb.model.taps,
         step=tb.model.shifts,
-        sharing="layer",
-        seeds=[tb.parameters["Seed"]],
-        xor_constants=[tb.model.constant],
+        sharing="layer" if tb.lanes == 1 else "lane",
+        seeds=[model.number for model in tb.models],
+        xor_constants=[model.constant for model in tb.models],
     )
-    golden = source_words(source, 300, tb.model.operand_width, lanes=1)
-    assert words == [word for (word,) in golden]
+    golden = source_words(source, 300, tb.model.operand_width, lanes=tb.lanes)
+    assert words == [tuple(row) for row in golden]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -155,16 +171,16 @@ async def it_holds_without_advance(dut: Any) -> None:
 async def reset_acts_without_a_clock_edge(dut: Any) -> None:
     """In mid-stream, the seed's word is there as soon as the reset falls, and stays."""
     tb = await start(dut)
-    seeds_word = tb.model.word()
+    seeds_words = tb.expected()
     for cycles in (1, 2, 7):
         for _ in range(cycles):
             await tb.cycle()
         await Timer(2, "ns")
         dut.rst_ni.value = 0
         await Timer(1, "ns")
-        assert int(dut.word_o.value) == seeds_word
+        assert tb.words() == seeds_words
         await tb.reset()
-        assert await tb.cycle() == seeds_word
+        assert await tb.cycle() == seeds_words
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
@@ -185,7 +201,7 @@ async def full_period(dut: Any) -> None:
     period = (1 << tb.model.width) - 1
     assert gcd(tb.model.shifts, period) == 1, "choose another step: this one skips states"
     words = [await tb.cycle() for _ in range(2 * period)]
-    states = {word ^ tb.model.constant for word in words[:period]}
+    states = {word[0] ^ tb.model.constant for word in words[:period]}
     assert states == set(range(1, period + 1))
     assert words[period:] == words[:period]
 
@@ -194,6 +210,7 @@ def _register(
     width: int, operand_width: int, step: int, taps: tuple[int, ...], seed: int, constant: int = 0
 ) -> dict[str, int]:
     return {
+        "Lanes": 1,
         "Width": width,
         "OperandWidth": operand_width,
         "Step": step,
@@ -203,7 +220,24 @@ def _register(
     }
 
 
+def _bank(
+    lanes: int, width: int, operand_width: int, step: int, taps: tuple[int, ...]
+) -> dict[str, int]:
+    """Return registers with seeds and constants of their own."""
+    rng = random.Random(f"{lanes} lanes of {width} bits")
+    one = _register(width, operand_width, step, taps, seed=0)
+    seeds = [rng.randrange(1, 1 << width) for _ in range(lanes)]
+    constants = [rng.getrandbits(operand_width) for _ in range(lanes)]
+    one["Lanes"] = lanes
+    one["Seed"] = sum(seed << (lane * width) for lane, seed in enumerate(seeds))
+    one["XorConstant"] = sum(part << (lane * operand_width) for lane, part in enumerate(constants))
+    return one
+
+
 PARAMETER_SETS = {
+    "two_lanes": _bank(2, 8, 8, 8, (8, 6, 5, 4)),
+    "five_lanes": _bank(5, 20, 7, 20, (20, 17)),
+    "beyond_a_word": _bank(67, 16, 4, 3, (16, 15, 13, 4)),
     "one_bit": _register(3, 1, 1, (3, 2), seed=1),
     "smallest_whole": _register(3, 3, 3, (3, 2), seed=7),
     "odd": _register(7, 5, 4, (7, 6), seed=0x2B, constant=0x11),
@@ -217,6 +251,7 @@ FULL_PERIOD = ("smallest_whole", "byte_by_single_shifts", "byte")
 CASES = [("icarus", name) for name in PARAMETER_SETS] + [
     ("verilator", "byte"),
     ("verilator", "widest"),
+    ("verilator", "five_lanes"),
 ]
 
 
@@ -234,8 +269,8 @@ def test_sc_lfsr_source(simulator: str, parameter_set: str) -> None:
         parameters={
             **parameters,
             "Taps": literal(parameters["Taps"], width),
-            "Seed": literal(parameters["Seed"], width),
-            "XorConstant": literal(parameters["XorConstant"], operand_width),
+            "Seed": literal(parameters["Seed"], width * parameters["Lanes"]),
+            "XorConstant": literal(parameters["XorConstant"], operand_width * parameters["Lanes"]),
         },
         test_filter=None if parameter_set in FULL_PERIOD else "^(?!.*full_period)",
         env=bench_environment(parameters),
@@ -262,6 +297,9 @@ def test_the_golden_stream_has_the_words_of_a_register_worked_out_by_hand() -> N
         ({"OperandWidth": 17}, "OperandWidth_must_be_1_to_Width"),
         ({"Step": 0}, "Step_must_be_positive"),
         ({"Seed": "16'h0"}, "Seed_must_not_be_zero"),
+        ({"Lanes": 2, "Seed": "32'h0001"}, "Seed_must_not_be_zero"),
+        ({"Lanes": 2, "Seed": "32'h00010000"}, "Seed_must_not_be_zero"),
+        ({"Lanes": 0}, "Lanes_must_be_positive"),
         ({"Taps": "16'h5008"}, "Taps_must_include_the_last_bit"),
     ],
 )

@@ -182,11 +182,14 @@ def make_design(
     operand_width: int,
 ) -> Design:
     """Bound layers and put them into a manifest."""
-    layers = bound_layers(structures, weights, operand_width, 0.95, len(features))
+    nowhere = [np.zeros(len(weight)) for weight in weights]
+    layers = bound_layers(structures, weights, nowhere, operand_width, 0.95, len(features))
+    widths = tuple(np.full(weight.shape, operand_width, dtype=np.uint8) for weight in weights)
     arrays: dict[str, NDArray[Any]] = {}
     for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         arrays[f"layer_{index}_weights"] = weight
         arrays[f"layer_{index}_biases"] = bias
+        arrays[f"layer_{index}_widths"] = widths[index]
     manifest = Manifest(
         network="random",
         operand_width=operand_width,
@@ -197,8 +200,10 @@ def make_design(
         test_data=_data_file("test.npz", {"features": features, "labels": labels}),
         layers=layers,
         end_to_end_bound=layers[-1].propagated_bound,
+        trained_bound=layers[-1].trained_bound,
     )
-    return Design(manifest, IntegerWeights(tuple(weights), tuple(biases)), features, labels)
+    parameters = IntegerWeights(tuple(weights), tuple(biases), widths)
+    return Design(manifest, parameters, features, labels)
 
 
 def _data_file(name: str, arrays: dict[str, NDArray[Any]]) -> DataFile:

@@ -37,7 +37,8 @@ def network_folder(
 def planned(net: Path, build: Path, lengths: Sequence[int] | None = None) -> tuple[Design, Path]:
     """Plan a network and generate its RTL; return the design and its folder."""
     folder = build / load_network(net).description.name
-    design = flow.plan_network(net, folder, lengths, "counter")[1]
+    request = flow.DesignRequest(None if lengths is None else list(lengths))
+    design = flow.plan_network(net, folder, request)[1]
     flow.generate(design, folder)
     return design, folder
 

@@ -83,7 +83,9 @@ class Pretence:
             design,
             manifest=manifest,
             parameters=type(design.parameters)(
-                (design.parameters.weights[index],), (design.parameters.biases[index],)
+                (design.parameters.weights[index],),
+                (design.parameters.biases[index],),
+                (design.parameters.widths[index],),
             ),
         )
         run = self.network(alone, folder, simulator, inputs, run_name=f"witness_{index}")
@@ -267,7 +269,7 @@ def test_a_second_run_in_the_same_folder_is_refused(pretence: Pretence, tmp_path
 def test_rtl_of_another_manifest(tmp_path: Path) -> None:
     net = network_folder(tmp_path / "net")
     _, folder = planned(net, tmp_path)
-    design = flow.plan_network(net, folder, [32], "counter")[1]
+    design = flow.plan_network(net, folder, flow.DesignRequest([32]))[1]
     with pytest.raises(ManifestError) as error:
         rtl_files(design, folder)
     check_message(error.value, "RTL from another manifest", "certibit_layer_0.v", "generate it")
@@ -324,7 +326,7 @@ def test_a_run_without_icarus_says_so(
     )
     told: list[str] = []
     net = network_folder(tmp_path / "net")
-    report, folder = flow.run_all(net, tmp_path, None, None, None, "counter", told.append)
+    report, folder = flow.run_all(net, tmp_path, None, None, flow.DesignRequest(), told.append)
     assert told[0] == "Icarus Verilog is skipped: no, buy it"
     assert folder == tmp_path / "small"
     skipped = [check for check in report.checks if check.verdict == "SKIPPED"]
@@ -402,7 +404,7 @@ class Line:
 
     def again(self) -> None:
         """Do all of the new run."""
-        flow.plan_network(self.net, self.folder, [16], "counter")
+        flow.plan_network(self.net, self.folder, flow.DesignRequest([16]))
         flow.generate(flow.read_design(self.folder), self.folder)
         sign_off_pretended(self.net, self.folder)
 

@@ -18,8 +18,9 @@ from model.errors import InputError
 from model.layer_bounds import longest_with_own_stretches
 from model.length_choice import Candidates, Chain, least_cost, least_error, least_sum
 from model.length_planner import assign_lengths
+from model.limits import MAX_LENGTH
 from model.network import LayerDescription, Network, NetworkDescription
-from model.plan import MAX_LENGTH, choose_sources, plan_design
+from model.plan import choose_sources, plan_design
 from model.precision import LayerPrecision, Method, PrecisionWarning
 from model.quantise import quantise_weights
 from tests.builders import check_message

@@ -274,6 +274,7 @@ JSON_TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
     "boolean": (bool,),
+    "null": (type(None),),
 }
 CHECKS: dict[str, Callable[[Any, Any], bool]] = {
     "const": operator.eq,
@@ -292,7 +293,8 @@ NOTES = {"$defs", "title", "description", "default", "discriminator"}
 def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str = "") -> list[str]:
     """Validate by the keywords of JSON Schema that the manifest's schema uses, and no others."""
     found: list[str] = []
-    for keyword, rule in schema.items():
+    # The type first: the other rules are for values of it.
+    for keyword, rule in sorted(schema.items(), key=lambda item: item[0] != "type"):
         if keyword in NOTES:
             continue
         if keyword == "$ref":
@@ -316,6 +318,9 @@ def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str
         elif keyword == "items":
             for index, item in enumerate(value):
                 found += complaints(item, rule, root, f"{at}/{index}")
+        elif keyword == "anyOf":
+            if all(complaints(value, choice, root, at) for choice in rule):
+                found.append(f"{at}: none of the choices")
         elif keyword == "oneOf":
             if sum(not complaints(value, choice, root, at) for choice in rule) != 1:
                 found.append(f"{at}: not one of the choices")

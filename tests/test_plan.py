@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.counting import LayerCounter
+from model.deviation import trained_deviations
 from model.errors import InputError, ManifestError
 from model.forward import GoldenNetwork, layer_errors
 from model.lfsr import is_maximal, shift
@@ -268,11 +269,11 @@ def test_registers_of_their_own_are_needed_for_norm2() -> None:
                 "w_source": w.model_copy(update=w_change),
             }
         )
-        assert bound_layers([changed], weights, 4, 0.95, 7)[0].hoeffding.norm == norm
+        assert bound_layers([changed], weights, [np.zeros(4)], 4, 0.95, 7)[0].hoeffding.norm == norm
     # 10 registers of 16 bits have 6553 states each: 410 words, each 16 shifts after the last.
     for length, norm in ((400, "norm2"), (420, "norm1")):
         longer = layer.model_copy(update={"bitstream_length": length})
-        assert bound_layers([longer], weights, 4, 0.95, 7)[0].hoeffding.norm == norm
+        assert bound_layers([longer], weights, [np.zeros(4)], 4, 0.95, 7)[0].hoeffding.norm == norm
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -315,10 +316,18 @@ def test_counter_certificates_are_within_the_radius(kind: SourceKind, length: in
 
 
 def test_bound_layers_is_what_the_planner_does() -> None:
-    design = plan_design(network())
-    manifest = design.manifest
+    trained = network()
+    design = plan_design(trained)
+    manifest, parameters = design.manifest, design.parameters
+    everyone = [range(layer.outputs) for layer in manifest.layers]
+    lengths = [layer.bitstream_length for layer in manifest.layers]
     again = bound_layers(
-        manifest.layers, design.parameters.weights, 4, manifest.confidence, manifest.vectors
+        manifest.layers,
+        parameters.weights,
+        trained_deviations(trained, parameters.weights, parameters.biases, lengths, everyone),
+        4,
+        manifest.confidence,
+        manifest.vectors,
     )
     assert again == manifest.layers
 

@@ -131,7 +131,9 @@ def test_the_manifest_of_synapses_sums_up_each_layer() -> None:
 
 def test_the_manifest_of_a_whole_plan() -> None:
     first = replace(LAYER, layer_index=0, name="a")
-    plan = PrecisionPlan((first, LAYER), "hoeffding", "lfsr", "output", 0.5, None, 0.4, 0.95)
+    plan = PrecisionPlan(
+        (first, LAYER), "hoeffding", "lfsr", "output", 0.5, None, 0.4, 0.95, 1, "sum"
+    )
     manifest = precision_plan_manifest(plan)
     assert manifest["end_to_end_bound"] == 0.4
     assert manifest["layers"] == [first.to_dict(), LAYER.to_dict()]

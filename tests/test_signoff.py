@@ -195,6 +195,7 @@ def test_ids_of_the_checks(evidence: Evidence) -> None:
         ),
         *(f"witness-{name}" for name in layers),
         "end-to-end",
+        "trained-network",
         "simulators-agree",
         "bench-network-verilator",
         "bench-witness_0-verilator",

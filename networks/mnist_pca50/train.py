@@ -43,6 +43,7 @@ N_CLASSES = 10
 SIDE = 28
 BITSTREAM_LENGTH = 256
 N_VALIDATION = 5000
+N_CALIBRATION = 1000
 TRIAL_EPOCHS = 10
 SEED = 1
 SHAPES = {
@@ -789,6 +790,7 @@ def description(settings: Settings) -> dict[str, object]:
         "layers": layers,
         "weights": "weights.npz",
         "test_data": "test.npz",
+        "calibration": "calibration.npz",
     }
 
 
@@ -808,9 +810,10 @@ def write_network(
     network: Network,
     test_features: IntArray,
     test_labels: NDArray[np.uint8],
+    calibration: IntArray,
     settings: Settings,
 ) -> None:
-    """Write weights.npz, test.npz and network.json.
+    """Write weights.npz, test.npz, calibration.npz and network.json.
 
     Parameters
     ----------
@@ -822,6 +825,8 @@ def write_network(
         Signed 8-bit features of the test images, in MNIST's order.
     test_labels : ndarray of uint8, shape (10000,)
         Their classes.
+    calibration : ndarray of int, shape (1000, 50)
+        Signed 8-bit features of held-out training images.
     settings : Settings
         What the network was trained with.
     """
@@ -842,6 +847,10 @@ def write_network(
     write_atomically(
         folder / "test.npz",
         lambda file: np.savez_compressed(file, features=features, labels=test_labels),
+    )
+    write_atomically(
+        folder / "calibration.npz",
+        lambda file: np.savez_compressed(file, features=calibration.astype(np.int16)),
     )
     write_atomically(folder / "network.json", lambda file: file.write(text.encode()))
 
@@ -929,7 +938,10 @@ def main() -> int:
     # The only look at the test set, after all choices.
     test_features = quantise_features(projection(flatten(data["x_test"])) * gains)
     report(network, test_features, data["y_test"], arguments.seed)
-    write_network(arguments.out, network, test_features, data["y_test"], settings)
+    # Firing rates are measured on these: neither trained on nor tested with.
+    held_out = images[split.decide[:N_CALIBRATION]]
+    calibration = quantise_features(projection(held_out) * gains)
+    write_network(arguments.out, network, test_features, data["y_test"], calibration, settings)
     print(f"wrote {arguments.out} after {time.perf_counter() - started:.0f} s")
     return 0
 
