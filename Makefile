@@ -19,7 +19,7 @@ PYTEST ?=
 # --- the shipped network --------------------------------------------------------------------------
 
 RUN_ARGUMENTS = $(if $(SIM),--sim '$(SIM)') $(if $(VECTORS),--vectors '$(VECTORS)') \
-  $(if $(NET),--net '$(NET)') $(if $(LENGTH),--length '$(LENGTH)')
+  $(if $(NET),--net '$(NET)') $(if $(LENGTH),--length '$(LENGTH)') $(ARGS)
 
 .PHONY: run
 run: setup ## (default) plan, generate, simulate and sign off a network; see the variables below
@@ -54,6 +54,14 @@ format: .venv/.test-stamp ## let ruff lay out the Python sources
 .PHONY: bench
 bench: setup ## simulation speed under cocotb beside the bare simulator, as a ratio
 	@$(BIN)/python -m benchmarks.simulation_speed
+
+.PHONY: area
+area: setup .venv/.test-stamp ## what pruning and quantisation save in gates: LUT4 and flip-flops
+	@$(BIN)/python -m benchmarks.area $(if $(NET),--net '$(NET)') $(ARGS)
+
+.PHONY: plans
+plans: setup .venv/.test-stamp ## plans of bitstream lengths side by side, each signed off (takes an hour)
+	@$(BIN)/python -m benchmarks.plans $(if $(NET),--net '$(NET)') $(ARGS)
 
 # --- set-up ---------------------------------------------------------------------------------------
 
@@ -183,6 +191,10 @@ help: ## this list
 	@echo "  VECTORS=n              only the first n vectors (unset: all in Verilator, 100 in Icarus)"
 	@echo "  NET=networks/NAME      another network"
 	@echo "  LENGTH=n               bitstream length of every layer"
+	@echo "  ARGS='--prune .05'     more options, to plan lengths or to compress: see run --help"
+	@echo "variables of 'make area' and 'make plans':"
+	@echo "  NET=networks/NAME      another network"
+	@echo "  ARGS='--only mixed'    more options: see python -m benchmarks.area or .plans --help"
 	@echo "variables of 'make test', 'quick' and 'lint':"
 	@echo "  PYTEST='-k NAME'       more arguments for pytest"
 	@echo "  JOBS=n                 tests at a time (unset: one for each core)"

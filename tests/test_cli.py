@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from model.manifest import Manifest, save_manifest
 from tests.builders import NetworkFolder, small_network, snapshot
 from tests.line import (
     REPOSITORY,
@@ -230,6 +231,99 @@ def test_help_tells_the_commands() -> None:
     assert done.returncode == 0
     for word in ("run", "plan", "generate", "signoff"):
         assert re.search(rf"\b{word}\b", done.stdout)
+
+
+# --- precision plans and compression --------------------------------------------------------------
+
+REQUESTS_REFUSED: dict[str, tuple[list[str], list[str]]] = {
+    "a target beyond reach": (
+        ["--method", "certificate", "--target-error", "0.01"],
+        ["target_error 0.01 is not met", "best reachable error is", "layer layer_", "certificate"],
+    ),
+    "a target that needs longer streams": (
+        ["--method", "hoeffding", "--target-error", "1", "--max-length", "64"],
+        ["target_error 1 is not met", "it would need length", "layer layer_", "max_length"],
+    ),
+    "a target of the layers": (
+        ["--method", "hoeffding", "--target-error", "0.5", "--target", "layer", "--max-length=64"],
+        ["target_error 0.5 is not met", "it would need length", "layer layer_0"],
+    ),
+    "a budget below the shortest": (
+        ["--method", "certificate", "--budget", "3"],
+        ["total_budget is 3", "use 4"],
+    ),
+    "nothing to reach": (["--method", "certificate"], ["--target-error, --budget or both"]),
+    "lengths and a method": (
+        ["--method", "certificate", "--budget", "64", "--length", "32"],
+        ["both bitstream lengths and a precision plan"],
+    ),
+    "a target without a method": (["--target-error", "1"], ["nobody plans", "--method"]),
+    "a method for other sources": (
+        ["--method", "certificate", "--budget", "64", "--source", "lfsr"],
+        ["source is 'lfsr'", "gives no bound"],
+    ),
+    "costs that are no numbers": (
+        ["--method", "certificate", "--budget", "64", "--cost", "1,x"],
+        ["'1,x' is not a list of costs", "24000,4600"],
+    ),
+    "too many costs": (
+        ["--method", "certificate", "--budget", "64", "--cost", "1,2,3"],
+        ["cost_per_cycle"],
+    ),
+    "bits beyond the operands": (["--weight-bits", "5"], ["weight_bits is 5", "1 to 4"]),
+    "bits that are no numbers": (["--weight-bits", "few"], ["'few' is not a list of bit widths"]),
+    "two ways to prune": (["--prune", "0.1", "--prune-share", "0.1"], ["give one of them"]),
+    "two ways to quantise": (
+        ["--weight-bits", "3", "--synapse-error", "0.1"],
+        ["exclude each other", "docs/compression.md"],
+    ),
+    "a negative threshold": (["--prune", "-1"], ["prune_threshold is -1"]),
+    "no calibration data": (["--activity", "0.1"], ["no calibration data", "network.json"]),
+}
+
+
+@pytest.mark.parametrize("case", REQUESTS_REFUSED)
+def test_a_request_that_cannot_be_met(tmp_path: Path, case: str) -> None:
+    arguments, words = REQUESTS_REFUSED[case]
+    net = network_folder(tmp_path / "net")
+    done = certibit("plan", "--net", net, "--build", tmp_path / "build", *arguments)
+    check_refusal(done, *words)
+    assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["icarus"])
+def test_a_compressed_plan_is_signed_off(simulator: str, tmp_path: Path) -> None:
+    net = network_folder(tmp_path / "net")
+    rest = ("--net", net, "--build", tmp_path / "build", "--sim", simulator)
+    done = certibit(
+        "run",
+        *rest,
+        *("--method", "certificate", "--target-error", "1.5", "--cost", "3,1"),
+        *("--prune-share", "0.3", "--constant-margin", "0.05", "--weight-bits", "3"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "build" / "small"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["precision"]["end_to_end_bound"] == manifest["end_to_end_bound"] <= 1.5
+    assert manifest["compression"]["recipe"]["prune_method"] == "percentile"
+    # 9 of 30 and 4 of 15; rounding may make more of them zero.
+    assert [layer["synapses"] for layer in manifest["layers"]] <= [21, 11]
+    with np.load(folder / "weights.npz") as arrays:
+        assert (arrays["layer_0_weights"] % 2 == 0).all()
+        assert (arrays["layer_0_widths"] == 3).all()
+    report = json.loads((folder / "signoff.json").read_text())
+    assert report["verdict"] == "PASS"
+    assert report["compression"]["synapses_before"] == [30, 15]
+    # The same design once more, from what stands in the folder.
+    assert certibit("signoff", *rest).returncode == 0
+    # A plan that misses its target is refused, whoever wrote it.
+    edited = json.loads((folder / "manifest.json").read_text())
+    missed = "target_error 1 is not met: it would need length 64; the best reachable error is 1.2"
+    edited["precision"]["shortfalls"] = [missed]
+    save_manifest(Manifest.model_validate(edited), folder)
+    check_refusal(certibit("signoff", *rest), missed, "manifest.json", "plan it anew")
+    assert (folder / "signoff.json").exists()
 
 
 # --- bad manifests and RTL ------------------------------------------------------------------------

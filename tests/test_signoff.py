@@ -20,7 +20,8 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from model.manifest import Manifest, manifest_digest
+from model import AdaptivePrecisionManager
+from model.manifest import Compression, Manifest, manifest_digest
 from model.network import Network
 from model.plan import Design, SourceKind, plan_design
 from tb.signoff import Check, Signoff, WitnessRun, save_signoff, sign_off, witness_errors
@@ -128,8 +129,10 @@ def fabricate(
     )
 
 
-def fabricate_all(network: Network, source: SourceKind = "counter") -> Evidence:
-    design = plan_design(network, None, source)
+def fabricate_all(
+    network: Network, source: SourceKind = "counter", design: Design | None = None
+) -> Evidence:
+    design = design or plan_design(network, None, source)
     counts = network_counts(design, design.features)
     witnesses = []
     for index, layer in enumerate(design.manifest.layers):
@@ -163,6 +166,19 @@ def check(report: Signoff, identity: str) -> Check:
 
 def failed(report: Signoff) -> set[str]:
     return {check.id for check in report.checks if check.verdict == "FAIL"}
+
+
+def compressed_evidence() -> Evidence:
+    """Right evidence of a compressed design whose lengths a certificate plan chose."""
+    network = small_network(np.random.default_rng(5), (6, 5, 3), vectors=8)
+    manager = AdaptivePrecisionManager.from_network(
+        network,
+        compression=Compression(prune_threshold=0.3, weight_bits=[3]),
+        min_length=2,
+        vectors=8,
+    )
+    plan = manager.certificate(0.8, target="output", total_budget=160, strict=True)
+    return fabricate_all(network, design=manager.design(plan))
 
 
 # --- what is right --------------------------------------------------------------------------------
@@ -382,6 +398,71 @@ def test_a_wrong_count(evidence: Evidence, layer: int, vector: int, neuron: int,
     assert "seed 17" in detail
     assert detail.endswith(f"{RERUN} --sim verilator --vectors {vector + 1})")
     assert report.layers[layer].mismatches == 1
+
+
+def test_a_compressed_and_planned_design_passes() -> None:
+    evidence = compressed_evidence()
+    report = evidence.judge()
+    assert failed(report) == set()
+    assert "target 0.8 of the output" in check(report, "precision-plan").detail
+    assert report.compression is not None
+    assert report.compression.synapses_before == [30, 15]
+    assert report.compression.removed_neurons == 0
+    for record, weights in zip(report.layers, evidence.design.parameters.weights, strict=True):
+        assert record.synapses == np.count_nonzero(weights) < weights.size
+    error = report.end_to_end.max_abs_trained_error
+    assert report.end_to_end.max_abs_error < error <= report.end_to_end.trained_bound
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(report, console)
+    assert isinstance(console.file, io.StringIO)
+    left = sum(record.synapses for record in report.layers)
+    assert f"compressed: {left} of 45 synapses" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"target_error": 0.1}, "is above the target error of 0.1"),
+        ({"total_budget": 10.0}, "is above the budget of 10"),
+        ({"end_to_end_bound": 0.1}, "the plan says 0.1"),
+        ({"source": "lfsr-lane", "method": "hoeffding"}, "has other sources than lfsr-lane"),
+    ],
+)
+def test_a_plan_that_promises_what_does_not_hold(changes: dict[str, Any], words: str) -> None:
+    evidence = compressed_evidence()
+    plan = evidence.design.manifest.precision
+    assert plan is not None
+    evidence.edit_manifest(precision=plan.model_copy(update=changes))
+    report = evidence.judge()
+    assert "precision-plan" in failed(report)
+    assert words in check(report, "precision-plan").detail
+
+
+def test_a_layer_bound_that_the_plan_makes_smaller() -> None:
+    evidence = compressed_evidence()
+    plan = evidence.design.manifest.precision
+    assert plan is not None
+    layers = [plan.layers[0].model_copy(update={"error_bound": 0.001}), plan.layers[1]]
+    evidence.edit_manifest(precision=plan.model_copy(update={"layers": layers}))
+    assert "layer layer_0 has" in check(evidence.judge(), "precision-plan").detail
+
+
+def test_an_output_beyond_the_bound_of_the_trained_network(evidence: Evidence) -> None:
+    bound = evidence.design.manifest.trained_bound
+    length = evidence.design.manifest.layers[-1].bitstream_length
+    evidence.spoil_counts(1, 2, 1, int(np.ceil(2 * bound * length)))
+    assert "trained-network" in failed(evidence.judge())
+
+
+def test_an_edited_bound_of_the_trained_network(evidence: Evidence) -> None:
+    evidence.edit_manifest(trained_bound=50.0)
+    report = evidence.judge()
+    assert check(report, "manifest").detail.endswith(": against the trained network")
+
+
+def test_an_edited_deviation(evidence: Evidence) -> None:
+    evidence.edit_layer(0, "deviation", 0.0)
+    assert check(evidence.judge(), "manifest").detail.endswith(": layer_0")
 
 
 def test_many_wrong_counts_are_counted(evidence: Evidence) -> None:
