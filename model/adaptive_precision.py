@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -26,13 +27,11 @@ from model.network import Network
 from model.plan import Design, SourceKind, plan_design
 from model.precision import Method, PrecisionPlan, Scope
 
-_END_TO_END: dict[Method, str] = {
-    "hoeffding": "the layers' bounds, propagated; union bound over the layers",
-    "chebyshev": "Chebyshev, of root mean squares that add up (Minkowski); union bound over outputs"
-    " x vectors",
-    "sensitivity": "the layers' bounds, propagated; union bound over the layers",
-    "certificate": "the layers' certificates, propagated: certain",
-}
+_PROPAGATED = "the layers' bounds, propagated; union bound over the layers"
+_CERTAIN = "the layers' certificates, propagated: certain"
+_SQUARES = (
+    "Chebyshev, of root mean squares that add up (Minkowski); union bound over outputs x vectors"
+)
 
 
 class AdaptivePrecisionManager:
@@ -274,8 +273,11 @@ class AdaptivePrecisionManager:
             problem.for_layers(target_error, total_budget, strict=strict)
             if target == "layer"
             else problem.for_output(
-                self._chain(problem, method), target_error, total_budget, strict=strict
+                self._chains(problem, method), target_error, total_budget, strict=strict
             )
+        )
+        bound, theorem = self._end_to_end(
+            problem, [record.bitstream_length for record in chosen.layers]
         )
         return PrecisionPlan(
             layers=tuple(chosen.layers),
@@ -284,12 +286,10 @@ class AdaptivePrecisionManager:
             target=target,
             target_error=None if target_error is None else float(target_error),
             total_budget=None if total_budget is None else float(total_budget),
-            end_to_end_bound=self._end_to_end(
-                problem, method, [record.bitstream_length for record in chosen.layers]
-            ),
+            end_to_end_bound=bound,
             confidence=1.0 if method == "certificate" else self._confidence,
             vectors=problem.vectors,
-            end_to_end_theorem=_END_TO_END[method],
+            end_to_end_theorem=_CERTAIN if method == "certificate" else theorem,
             shortfalls=chosen.shortfalls,
         )
 
@@ -315,44 +315,46 @@ class AdaptivePrecisionManager:
             The bound of the network's output.
         """
         problem = self._problem(method, source)
-        return problem.bounds_at(lengths), self._end_to_end(problem, method, lengths)
+        return problem.bounds_at(lengths), self._end_to_end(problem, lengths)[0]
 
-    def _chain(self, problem: LengthProblem, method: Method) -> Chain:
-        """Return how errors travel to the output."""
+    def _chains(self, problem: LengthProblem, method: Method) -> list[Chain]:
+        """Return how errors travel to the output, for each route."""
         levels = 1 << self._operand_bits
-        return Chain(
+        chain = Chain(
             tuple(
                 np.abs(weight) / levels * scale
                 for weight, scale in zip(problem.quantised, problem.scales, strict=True)
             ),
             tuple(self._exponents),
             0.5 / levels,
-            self._tail(problem.vectors) if method == "chebyshev" else None,
         )
+        if method != "chebyshev":
+            return [chain]
+        return [chain, replace(chain, tail=self._tail(problem.vectors))]
 
     def _tail(self, vectors: int) -> float:
         """Return what Chebyshev's inequality multiplies a root mean square by."""
         return math.sqrt(vectors / (1 - self._confidence))
 
-    def _end_to_end(self, problem: LengthProblem, method: Method, lengths: Sequence[int]) -> float:
-        """Return the end-to-end bound at given lengths; exact but for the layers' own bounds."""
+    def _end_to_end(self, problem: LengthProblem, lengths: Sequence[int]) -> tuple[float, str]:
+        """Return the end-to-end bound at given lengths, and what it rests on.
+
+        Exact but for the layers' own bounds.
+        """
         levels = 1 << self._operand_bits
-        bounds = propagate(
-            [
-                fractions(np.abs(weight), levels) * Fraction(scale)
-                for weight, scale in zip(problem.quantised, problem.scales, strict=True)
-            ],
-            [
-                np.array([Fraction(part) for part in layer.tolist()])
-                for layer in problem.errors_at(lengths)
-            ],
-            self._exponents,
-            Fraction(1, 2 * levels),
-        )[-1]
-        if method != "chebyshev":
-            return float_above(bounds.max())
-        norm = math.sqrt(float_above(sum(part * part for part in bounds)))
-        return rounded_up(norm * self._tail(problem.vectors))
+        weights = [
+            fractions(np.abs(weight), levels) * Fraction(scale)
+            for weight, scale in zip(problem.quantised, problem.scales, strict=True)
+        ]
+        arrived = []
+        for errors in problem.errors_at(lengths):
+            own = [np.array([Fraction(part) for part in layer.tolist()]) for layer in errors]
+            arrived.append(propagate(weights, own, self._exponents, Fraction(1, 2 * levels))[-1])
+        found = float_above(arrived[0].max()), _PROPAGATED
+        for squares in arrived[1:]:
+            norm = math.sqrt(float_above(sum(part * part for part in squares)))
+            found = min(found, (rounded_up(norm * self._tail(problem.vectors)), _SQUARES))
+        return found
 
     def design(self, plan: PrecisionPlan) -> Design:
         """Return the design of a plan, with its manifest.

@@ -254,15 +254,15 @@ class LengthProblem:
             self._curve(index, vectors, operand_bits, signed=input_signed[index])
             for index in range(layers)
         ]
-        # What travels to the network's output: bounds, or under Chebyshev root mean squares.
-        self._travelling_curves = (
-            [
-                root_mean_square_curve(weights, operand_bits, scale, self.source)
-                for weights, scale in zip(self.quantised, self.scales, strict=True)
-            ]
-            if method == "chebyshev"
-            else self._curves
-        )
+        # What travels to the network's output: bounds; under Chebyshev root mean squares, too.
+        self._routes: list[list[BoundCurve]] = [self._curves]
+        if method == "chebyshev":
+            self._routes.append(
+                [
+                    root_mean_square_curve(weights, operand_bits, scale, self.source)
+                    for weights, scale in zip(self.quantised, self.scales, strict=True)
+                ]
+            )
         self._allowed = [
             self._lengths(
                 index,
@@ -278,11 +278,9 @@ class LengthProblem:
         return self._candidates(self._curves)
 
     @cached_property
-    def _travelling(self) -> list[Candidates]:
-        """Return every layer's lengths with what travels to the output."""
-        if self._travelling_curves is self._curves:
-            return self.candidates
-        return self._candidates(self._travelling_curves)
+    def _travelling(self) -> list[list[Candidates]]:
+        """Return, for each route, every layer's lengths with what travels to the output."""
+        return [self.candidates, *map(self._candidates, self._routes[1:])]
 
     def _candidates(self, curves: Sequence[BoundCurve]) -> list[Candidates]:
         return [
@@ -337,7 +335,12 @@ class LengthProblem:
         return ChosenLengths(self._records(picks, met), shortfalls)
 
     def for_output(
-        self, chain: Chain, target_error: float | None, total_budget: float | None, *, strict: bool
+        self,
+        chains: Sequence[Chain],
+        target_error: float | None,
+        total_budget: float | None,
+        *,
+        strict: bool,
     ) -> ChosenLengths:
         """Plan with a target for the network's output.
 
@@ -348,8 +351,9 @@ class LengthProblem:
 
         Parameters
         ----------
-        chain : Chain
-            How errors travel.
+        chains : sequence of Chain
+            How errors travel, one for each route: bounds, and under Chebyshev root mean squares.
+            Either end-to-end bound holds by itself, so the smaller does.
         target_error : float or None
             Largest end-to-end error of any output; None leaves the choice to the budget.
         total_budget : float or None
@@ -363,32 +367,60 @@ class LengthProblem:
             chosen = (
                 least_sum(self.candidates, self._factors(), budget)
                 if self._method == "sensitivity"
-                else least_error(self._travelling, chain, budget)
+                else self._tightest(chains, budget)
             )
         elif self._method == "sensitivity":
-            chosen = self._in_proportion(chain, target)
+            chosen = self._in_proportion(chains, target)
         else:
-            chosen = least_cost(self._travelling, chain, target)
+            found = [
+                picks
+                for layers, chain in zip(self._travelling, chains, strict=True)
+                if (picks := least_cost(layers, chain, target)) is not None
+            ]
+            chosen = min(found, key=self._cost_of, default=None)
         if chosen is None:
-            chosen = least_error(self._travelling, chain, math.inf)
+            chosen = self._tightest(chains, math.inf)
         assert chosen is not None  # the shortest lengths fit the budget: _checked_budget
-        bound = chain.bound(self.errors_of(chosen))
-        met = bound <= target
-        missed = [] if met else [self._need_of_output(chain, target, chosen)]
+        met = self._bound_of(chains, chosen) <= target
+        missed = [] if met else [self._need_of_output(chains, target, chosen)]
         shortfalls = self._report(missed, budget, strict=strict)
         return ChosenLengths(self._records(chosen, [met] * len(chosen)), shortfalls)
 
-    def errors_of(self, picks: Sequence[int]) -> list[NDArray[np.float64]]:
-        """Return what travels from every output of every layer under a plan."""
-        return [layer.errors[pick] for layer, pick in zip(self._travelling, picks, strict=True)]
+    def _tightest(self, chains: Sequence[Chain], budget: float) -> list[int] | None:
+        """Return the plan with the least end-to-end bound within a budget, on any route."""
+        found = [
+            picks
+            for layers, chain in zip(self._travelling, chains, strict=True)
+            if (picks := least_error(layers, chain, budget)) is not None
+        ]
+        return min(found, key=lambda picks: self._bound_of(chains, picks), default=None)
 
-    def errors_at(self, lengths: Sequence[int]) -> list[NDArray[np.float64]]:
-        """Return what travels from every output of every layer at given lengths."""
+    def _cost_of(self, picks: Sequence[int]) -> float:
+        """Return what a plan costs."""
+        return sum(
+            float(layer.costs[pick]) for layer, pick in zip(self.candidates, picks, strict=True)
+        )
+
+    def _bound_of(
+        self, chains: Sequence[Chain], picks: Sequence[int], without: int | None = None
+    ) -> float:
+        """Return the end-to-end bound of a plan, with one layer's own errors left out if wanted."""
+        bounds = []
+        for layers, chain in zip(self._travelling, chains, strict=True):
+            errors = [layer.errors[pick] for layer, pick in zip(layers, picks, strict=True)]
+            if without is not None:
+                errors[without] = np.zeros_like(errors[without])
+            bounds.append(chain.bound(errors))
+        return min(bounds)
+
+    def errors_at(self, lengths: Sequence[int]) -> list[list[NDArray[np.float64]]]:
+        """Return, for each route, what travels from every output at given lengths."""
         return [
-            curve.errors([length])[0] * unit
-            for curve, length, unit in zip(
-                self._travelling_curves, lengths, self._units, strict=True
-            )
+            [
+                curve.errors([length])[0] * unit
+                for curve, length, unit in zip(curves, lengths, self._units, strict=True)
+            ]
+            for curves in self._routes
         ]
 
     def bounds_at(self, lengths: Sequence[int]) -> list[float]:
@@ -477,7 +509,7 @@ class LengthProblem:
         assert chosen is not None  # the shortest lengths fit: _checked_budget
         return chosen
 
-    def _in_proportion(self, chain: Chain, target: float) -> list[int] | None:
+    def _in_proportion(self, chains: Sequence[Chain], target: float) -> list[int] | None:
         """Return the shortest lengths in the proportions of sensitivity that meet the target."""
         share = (np.maximum(self._factors(), 1e-6) / self._costs) ** (2 / 3)
         grids = [layer.lengths / part for layer, part in zip(self.candidates, share, strict=True)]
@@ -490,7 +522,7 @@ class LengthProblem:
         low, high = 0, len(factors)
         while low < high:
             middle = (low + high) // 2
-            if chain.bound(self.errors_of(picks[middle])) <= target:
+            if self._bound_of(chains, picks[middle]) <= target:
                 high = middle
             else:
                 low = middle + 1
@@ -514,18 +546,14 @@ class LengthProblem:
             "no length is long enough" if needed is None else f"it would need length {needed}",
         )
 
-    def _need_of_output(self, chain: Chain, target: float, picks: list[int]) -> _Need:
+    def _need_of_output(self, chains: Sequence[Chain], target: float, picks: list[int]) -> _Need:
         """Return what the layer that contributes most would need for the target at the output."""
-        best = least_error(self._travelling, chain, math.inf)
+        best = self._tightest(chains, math.inf)
         assert best is not None
-        own = self.errors_of(picks)
-        without = [
-            chain.bound([np.zeros_like(e) if i == j else e for j, e in enumerate(own)])
-            for i in range(len(own))
-        ]
+        without = [self._bound_of(chains, picks, index) for index in range(len(picks))]
         worst = int(np.argmin(without))
         name = self._names[worst]
-        reached = chain.bound(self.errors_of(best))
+        reached = self._bound_of(chains, best)
         if reached <= target:
             lengths = [int(c.lengths[p]) for c, p in zip(self.candidates, best, strict=True)]
             return _Need(
@@ -537,7 +565,8 @@ class LengthProblem:
         # Beyond the range: all layers together, doubled until it is enough.
         length = 1 << (max(int(layer.lengths[-1]) for layer in self.candidates)).bit_length()
         while length <= MAX_LENGTH:
-            if chain.bound(self.errors_at([length] * len(own))) <= target:
+            errors = self.errors_at([length] * len(picks))
+            if min(map(Chain.bound, chains, errors)) <= target:
                 return _Need(
                     name,
                     target,

@@ -242,6 +242,35 @@ def test_the_deviation_of_a_first_layer_is_attained_and_never_passed(
     assert design.manifest.layers[0].deviation == found.max()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_deviation_of_every_layer_holds_on_the_trained_networks_own_activations(
+    seed: int,
+) -> None:
+    """What the remaining weights make of them, against what the trained ones make."""
+    trained = network(seed, (6, 7, 6, 3), bias=1.5)
+    rates = np.concatenate(firing_rates(trained))
+    recipe = Compression(
+        remove_neurons=True,
+        activity_threshold=float(np.sort(rates[rates > 0])[2]),
+        prune_threshold=0.1,
+        weight_bits=[3],
+    )
+    left = compress_network(trained, recipe)
+    assert sum(map(len, left.kept)) < 16
+    design = plan_design(trained, [64], compression=recipe)
+    weights, biases = design.parameters.weights, design.parameters.biases
+    found = trained_deviations(trained, weights, biases, [64] * 3, left.kept)
+    arriving = corners(6, 15 / 16, signed=True)
+    columns = list(range(6))
+    for index, bound in enumerate(found):
+        rows = left.kept[index]
+        sums = arriving @ trained.weights[index].T + trained.biases[index]
+        ours = arriving[:, columns] @ (weights[index] / 16).T + biases[index] / 64
+        assert (np.abs(ours - sums[:, rows]).max(axis=0) <= bound).all()
+        arriving, columns = np.clip(sums, 0, 1), rows
+    assert [layer.deviation for layer in design.manifest.layers] == [part.max() for part in found]
+
+
 def outputs(design: Design, features: NDArray[np.integer]) -> NDArray[np.float64]:
     counts = GoldenNetwork(design.manifest, design.parameters).counts(features)[-1]
     return counts / design.manifest.layers[-1].bitstream_length

@@ -394,7 +394,9 @@ def test_the_chain_against_every_plan(seed: int, layers: int, way: str) -> None:
         costs.append(sum(part.costs[pick] for part, pick in zip(candidates, picks, strict=True)))
     everything = list(itertools.product(range(5), repeat=layers))
     found = dict(zip(everything, zip(bounds, costs, strict=True), strict=True))
-    target, budget = float(np.quantile(bounds, rng.random())), float(np.median(costs))
+    # A target that is exactly a plan's bound would be a matter of rounding.
+    target = float(np.quantile(bounds, rng.random())) * (1 + 1e-9)
+    budget = float(np.median(costs))
     slack = 1 + 1e-12 if way != "thin" else 1.0101
     with pytest.MonkeyPatch.context() as patch:
         if way != "all":
@@ -410,7 +412,9 @@ def test_the_chain_against_every_plan(seed: int, layers: int, way: str) -> None:
     tightest = min(bound for bound, cost in found.values() if cost <= budget)
     assert cheap is not None
     assert tight is not None
-    assert found[tuple(cheap)][0] <= target
+    # Layers are shortened at the end by the bound of all neurons.
+    errors = [part.errors[pick] for part, pick in zip(candidates, cheap, strict=True)]
+    assert chain.bound(errors) <= target
     assert found[tuple(cheap)][1] <= cheapest * slack
     assert found[tuple(tight)][1] <= budget
     assert found[tuple(tight)][0] <= tightest * slack

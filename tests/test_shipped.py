@@ -49,6 +49,31 @@ def test_a_hundred_images_in_icarus_are_the_same(simulators: tuple[str, str]) ->
             assert np.array_equal(icarus[name], verilator[name][:100])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["verilator"])
+def test_a_compressed_mixed_plan_in_verilator(simulator: str) -> None:
+    """An average length of 24, a fifth of the weights wires or gone, 4 to 5 bits: signed off."""
+    build = REPOSITORY / "build" / "shipped" / "compressed"
+    done = certibit(
+        "run",
+        *("--method", "certificate", "--budget", "48", "--min-length", "16", "--max-length", "64"),
+        *("--prune", "0.05", "--constant-margin", "0.02", "--weight-bits", "5,4"),
+        *("--build", build, "--sim", simulator),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((build / "mnist_pca50" / "signoff.json").read_text())
+    assert report["verdict"] == "PASS"
+    lengths = [layer["bitstream_length"] for layer in report["layers"]]
+    assert sum(lengths) / len(lengths) <= 24
+    assert report["accuracy"]["vectors"] == 10_000
+    assert report["accuracy"]["rtl"] >= 0.975
+    left = sum(layer["synapses"] - layer["constant_gates"] for layer in report["layers"])
+    assert left < 0.81 * sum(report["compression"]["synapses_before"])
+    for layer in report["layers"]:
+        assert layer["mismatches"] == 0
+        assert layer["witness_error"] == layer["certified_bound"]
+
+
 def test_the_trained_files_are_small() -> None:
     """The trained files stay small enough for a repository."""
     folder = REPOSITORY / "networks" / "mnist_pca50"
