@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -21,29 +22,42 @@ from model.files import write_bytes_atomically
 from model.forward import GoldenNetwork, accuracy
 from model.manifest import Compression
 from model.network import load_network
-from model.plan import Design, plan_design
+from model.plan import Design, SourceKind, plan_design
 
 _SHIPPED = Path(__file__).resolve().parent.parent / "networks" / "mnist_pca50"
 
-VARIANTS: dict[str, Compression | None] = {
-    "as trained": None,
-    "6-bit weights": Compression(weight_bits=[6]),
-    "4-bit weights": Compression(weight_bits=[4]),
-    "bits of each synapse": Compression(synapse_error=0.05),
-    "constant gates": Compression(constant_margin=0.05),
-    "pruned below .05": Compression(prune_threshold=0.05),
-    "30 % pruned": Compression(prune_threshold=0.3, prune_method="percentile"),
-    "50 % pruned": Compression(prune_threshold=0.5, prune_method="percentile"),
-    "fewer neurons": Compression(remove_neurons=True, activity_threshold=0.06),
-    "all of it": Compression(
-        remove_neurons=True,
-        activity_threshold=0.06,
-        prune_threshold=0.3,
-        prune_method="percentile",
-        constant_margin=0.05,
-        weight_bits=[4],
+
+@dataclass(frozen=True)
+class Variant:
+    """A design of the table: what is left out of the network, and its number sources."""
+
+    title: str
+    recipe: Compression | None = None
+    source: SourceKind = "counter"
+
+
+_THIRD = {"prune_threshold": 0.3, "prune_method": "percentile"}
+_NEURONS = {"remove_neurons": True, "activity_threshold": 0.06}
+
+VARIANTS = (
+    Variant("as trained"),
+    Variant("6-bit weights", Compression(weight_bits=[6])),
+    Variant("4-bit weights", Compression(weight_bits=[4])),
+    Variant("bits of each synapse", Compression(synapse_error=0.05)),
+    Variant("constant gates", Compression(constant_margin=0.05)),
+    Variant("pruned below .05", Compression(prune_threshold=0.05)),
+    Variant("30 % pruned", Compression.model_validate(_THIRD)),
+    Variant("50 % pruned", Compression(prune_threshold=0.5, prune_method="percentile")),
+    Variant("fewer neurons", Compression.model_validate(_NEURONS)),
+    Variant(
+        "all of it",
+        Compression.model_validate(
+            {**_THIRD, **_NEURONS, "constant_margin": 0.05, "weight_bits": [4]}
+        ),
     ),
-}
+    Variant("lane constants", None, "counter-lane"),
+    Variant("same, 4-bit weights", Compression(weight_bits=[4]), "counter-lane"),
+)
 
 
 def print_table(
@@ -100,10 +114,19 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         network = load_network(arguments.net)
+        # Firing rates need calibration data; a network without them goes without these rows.
+        chosen = [
+            part
+            for part in VARIANTS
+            if network.calibration is not None
+            or part.recipe is None
+            or part.recipe.activity_threshold is None
+        ]
         designs = {
-            title: plan_design(network, [arguments.length], compression=recipe)
-            for title, recipe in VARIANTS.items()
-            if network.calibration is not None or recipe is None or not recipe.activity_threshold
+            part.title: plan_design(
+                network, [arguments.length], part.source, compression=part.recipe
+            )
+            for part in chosen
         }
         areas = design_areas(
             list(designs.values()),

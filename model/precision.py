@@ -296,7 +296,10 @@ def precision_plan_manifest(
             "target_error": plan.target_error,
             "total_budget": plan.total_budget,
             "end_to_end_bound": plan.end_to_end_bound,
+            "end_to_end_theorem": plan.end_to_end_theorem,
             "confidence": plan.confidence,
+            "vectors": plan.vectors,
+            "shortfalls": list(plan.shortfalls),
         }
         return head | _layer_part(plan.layers)
     layers = [entry for entry in plan if isinstance(entry, LayerPrecision)]
