@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.plan_chart import plan_chart
 from benchmarks.synthesis import design_areas
 from model.errors import CertibitError
 from model.files import write_bytes_atomically
@@ -258,7 +259,9 @@ def main() -> int:
     print_table(table, Console(highlight=False, width=150))
     path = arguments.build / "plans.json"
     write_bytes_atomically(path, (json.dumps(table, indent=2) + "\n").encode())
-    print(f"table in {path}")
+    picture = arguments.build / "plans.svg"
+    write_bytes_atomically(picture, plan_chart(table).encode())
+    print(f"table in {path}, picture in {picture}")
     return 0 if all(row["verdict"] == "PASS" for row in table) else 1
 
 
