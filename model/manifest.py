@@ -317,6 +317,12 @@ class Manifest(_Record):
                 )
             if before.activation == "none" or after.input_signed:
                 raise ValueError(f"layer {before.name} feeds {after.name}: it must clip")
+        if self.compression is not None and [len(kept) for kept in self.compression.kept] != [
+            layer.outputs for layer in self.layers
+        ]:
+            raise ValueError("compression: the neurons that were kept are not those of the layers")
+        if self.precision is not None and len(self.precision.layers) != len(self.layers):
+            raise ValueError(f"precision: a plan of {len(self.precision.layers)} layers")
         if self.layers[-1].activation != "none":
             raise ValueError(f"layer {self.layers[-1].name} is the last: it must not clip")
         for layer in self.layers:

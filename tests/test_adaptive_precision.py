@@ -268,6 +268,10 @@ def test_an_output_target_beyond_reach_is_told(method: Method) -> None:
     assert not plan.meets_target
     assert not any(layer.meets_target for layer in plan.layers)
     assert f"{plan.end_to_end_bound:.6g}" in str(caught[0].message)
+    # Whoever builds it all the same has it in the manifest, and no sign-off.
+    record = manager.design(plan).manifest.precision
+    assert record is not None
+    assert record.shortfalls == [str(caught[0].message)]
     with pytest.raises(InputError) as refused:
         manager.plan(method, 0.05, "output", strict=True)
     check_message(refused.value, "layer layer_", method, "need length", "max_length")

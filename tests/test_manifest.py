@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from model import AdaptivePrecisionManager
 from model.errors import ManifestError
+from model.files import npz_bytes
 from model.forward import GoldenNetwork
 from model.manifest import (
+    Compression,
     Manifest,
     canonical_bytes,
     export_schema,
@@ -35,6 +38,16 @@ OUTSIDER = Path(__file__).parent / "outsider.py"
 
 def planned(kind: SourceKind = "counter", seed: int = 1) -> Design:
     return plan_design(small_network(np.random.default_rng(9)), source=kind, seed=seed)
+
+
+def compressed() -> Design:
+    """Return a design with a recipe and a precision plan in its manifest."""
+    manager = AdaptivePrecisionManager.from_network(
+        small_network(np.random.default_rng(9)),
+        compression=Compression(prune_threshold=0.2, weight_bits=[3]),
+        min_length=2,
+    )
+    return manager.design(manager.certificate(None, target="output", total_budget=64))
 
 
 @pytest.fixture
@@ -222,6 +235,38 @@ def test_an_edit_without_trace_in_the_digest_passes(saved: Path) -> None:
     assert load_manifest(saved) == planned().manifest
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda m: m["compression"]["kept"][0].pop(), "kept are not those of the layers"),
+        (lambda m: m["compression"]["recipe"].update(prune_threshold=-1), "prune_threshold"),
+        (lambda m: m["compression"]["recipe"].update(synapse_error=0.1), "exclude each other"),
+        (lambda m: m["precision"]["layers"].pop(), "a plan of 1 layers"),
+        (lambda m: m["precision"].update(method="guess"), "method"),
+        (lambda m: m["precision"].update(total_budget=0), "total_budget"),
+    ],
+)
+def test_a_misfit_in_recipe_or_plan(tmp_path: Path, change: Change, word: str) -> None:
+    path = save_design(compressed(), tmp_path / "design")
+    assert load_design(load_manifest(path), path.parent).manifest == compressed().manifest
+    rewrite(path, change, seal=True)
+    refused(path, "not of this version's schema", word)
+
+
+def test_a_weight_that_needs_more_bits_than_its_width(tmp_path: Path) -> None:
+    path = save_design(compressed(), tmp_path)
+    with np.load(tmp_path / "weights.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    arrays["layer_1_widths"] = arrays["layer_1_widths"] * 0 + 1
+    data = npz_bytes(arrays)
+    (tmp_path / "weights.npz").write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    rewrite(path, lambda m: m["weights"].update(sha256=digest), seal=True)
+    with pytest.raises(ManifestError) as caught:
+        load_design(load_manifest(path), tmp_path)
+    check_message(caught.value, "layer layer_1 needs more bits than its width")
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256", "weights.npz", "test.npz"])
 def test_a_missing_file(saved: Path, name: str) -> None:
     saved.with_name(name).unlink()
@@ -342,6 +387,10 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_exported_schema_accepts_manifests(schema: dict[str, Any], kind: SourceKind) -> None:
     assert complaints(json.loads(canonical_bytes(planned(kind).manifest)), schema, schema) == []
+
+
+def test_the_exported_schema_accepts_recipes_and_plans(schema: dict[str, Any]) -> None:
+    assert complaints(json.loads(canonical_bytes(compressed().manifest)), schema, schema) == []
 
 
 def test_the_exported_schema_requires_what_a_reader_needs(schema: dict[str, Any]) -> None:
