@@ -30,6 +30,7 @@ from model.forward import (
     layer_errors,
     quantised_forward,
 )
+from model.limits import MAX_LENGTH
 from model.manifest import (
     Compression,
     CounterSource,
@@ -420,6 +421,8 @@ def _precision_checks(network: Network, design: Design) -> list[Check]:
         compression=recipe,
         widths=design.parameters.widths if recipe is not None and recipe.given_widths else None,
         vectors=plan.vectors,
+        min_length=2,
+        max_length=MAX_LENGTH,
     )
     source: SourceKind = plan.source  # type: ignore[assignment]
     own, output = manager.bounds(plan.method, [layer.bitstream_length for layer in layers], source)
