@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-_WIDTH, _HEIGHT = 900, 560
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 40, 30, 60
+_WIDTH, _HEIGHT = 960, 520
+# The names stand in the margin on the right, the marks have their numbers.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 290, 30, 60
 
 
 def plan_chart(table: Sequence[dict[str, Any]]) -> str:
@@ -42,12 +43,17 @@ def plan_chart(table: Sequence[dict[str, Any]]) -> str:
         y = up.at(10.0**power)
         parts.append(_line(_LEFT, y, _WIDTH - _RIGHT, y))
         parts.append(_text(_LEFT - 8, y + 4, f"{10.0**power:g}", "end"))
-    parts.append(_text(_WIDTH / 2, _HEIGHT - 14, "clock cycles per image", "middle"))
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    parts.append(_text(middle, _HEIGHT - 14, "clock cycles per image", "middle"))
     parts.append(
-        _text(_LEFT, 18, "end-to-end error: guaranteed (filled) and largest measured (hollow)")
+        _text(
+            _LEFT,
+            18,
+            "end-to-end error, guaranteed (filled) and largest measured (hollow); accuracy in RTL",
+        )
     )
     taken: list[tuple[float, float]] = []
-    for row in sorted(table, key=lambda one: (one["cycles_per_image"], -one["guaranteed"])):
+    for number, row in enumerate(table, 1):
         x = across.at(row["cycles_per_image"])
         top, bottom = up.at(row["guaranteed"]), up.at(row["measured"])
         colour = "#1f5fa8" if row["source"] == "counter" else "#b5482a"
@@ -56,13 +62,17 @@ def plan_chart(table: Sequence[dict[str, Any]]) -> str:
         parts.append(
             f'<circle cx="{x:.1f}" cy="{bottom:.1f}" r="4" fill="white" stroke="{colour}"/>'
         )
-        # Rows of the same cost have their names one below the other.
+        # Numbers of marks that are close to each other stand one below the other.
         y = top + 4
-        while any(abs(x - other_x) < 130 and abs(y - other_y) < 14 for other_x, other_y in taken):
+        while any(abs(x - other_x) < 24 and abs(y - other_y) < 14 for other_x, other_y in taken):
             y += 14
         taken.append((x, y))
-        anchor, shift = ("end", -10) if x > _WIDTH * 0.75 else ("start", 10)
-        parts.append(_text(x + shift, y, f"{row['title']}, {row['accuracy']:.2%}", anchor, colour))
+        parts.append(_text(x + 9, y, str(number), "start", colour))
+        name = f"{number}  {row['title']}, {row['accuracy']:.2%}"
+        parts.append(_text(_WIDTH - _RIGHT + 25, _TOP + 22 * number, name, "start", colour))
+    key = (("counters: certain, for every input", "#1f5fa8"), ("LFSRs: 95 % confidence", "#b5482a"))
+    for line, (name, colour) in enumerate(key, len(table) + 2):
+        parts.append(_text(_WIDTH - _RIGHT + 25, _TOP + 22 * line, name, "start", colour))
     parts.append("</svg>\n")
     return "\n".join(parts)
 

@@ -79,7 +79,7 @@ def certibit(
         stdout=subprocess.PIPE if stdout is None else stdout,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},

@@ -359,7 +359,7 @@ def slow_icarus(tmp_path: Path) -> Iterator[dict[str, str]]:
     }
     started = folder / "started"
     for pid in started.read_text().split() if started.exists() else []:
-        assert not alive(int(pid), within=20), f"compiler {pid} is still running"
+        assert not alive(int(pid), within=60), f"compiler {pid} is still running"
 
 
 def alive(pid: int, within: float) -> bool:
