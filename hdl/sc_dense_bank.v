@@ -89,6 +89,8 @@ module sc_dense_bank #(
 
   wire [Span-1:0] weight_plane [0:K];
   wire [N-1:0]    weight_word [0:(K+1)*FanIn-1];
+  // Words of their own: Icarus would copy all of LaneShift for each of them, in every cycle.
+  wire [N-1:0]    shift_word [0:((ShiftStages > 0) ? ShiftStages : 1)*FanIn-1];
   // The weights that are not zero.
   wire [Span-1:0] synapse;
   // What the complement of a product is taken by, without and with a negative input.
@@ -102,6 +104,10 @@ module sc_dense_bank #(
     end
     for (g = 0; g < (K+1)*FanIn; g = g + 1) begin : gen_weight_word
       assign weight_word[g] = WeightMagnitude[g*N +: N];
+    end
+    for (g = 0; g < ((ShiftStages > 0) ? ShiftStages : 1)*FanIn; g = g + 1)
+    begin : gen_shift_word
+      assign shift_word[g] = LaneShift[g*N +: N];
     end
     for (g = 0; g < FanIn; g = g + 1) begin : gen_weight_sign
       assign negative[g] = WeightSign[g*N +: N] & synapse[g*N +: N];
@@ -171,8 +177,8 @@ module sc_dense_bank #(
       end
       for (p = 0; p < ShiftStages; p = p + 1) begin
         for (i = 0; i < FanIn; i = i + 1) begin
-          moving = queue[i] & LaneShift[(p*FanIn + i)*N +: N];
-          queue[i] = queue[i] & ~LaneShift[(p*FanIn + i)*N +: N];
+          moving = queue[i] & shift_word[p*FanIn + i];
+          queue[i] = queue[i] ^ moving;
           if (i >= (1 << p)) queue[i - (1 << p)] = queue[i - (1 << p)] | moving;
         end
       end

@@ -20,8 +20,6 @@ TOP_MODULE = "certibit_top"
 
 # A bank is a word in the simulator: 64 neurons fill a native one.
 BANK_NEURONS = 64
-# Banks with a larger share of synapses keep their lanes where they are.
-_COMPACT_BELOW = 15 / 16
 
 _AXIL_PORTS = tuple(
     f"s_axil_{channel}{signal}"
@@ -262,9 +260,6 @@ def _compaction(synapses: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]]:
         Shape (stages, fan_in, neurons): what stands in this place before this stage moves down.
     """
     neurons, fan_in = synapses.shape
-    # Moving costs an interpreting simulator time in every cycle: only where it saves area.
-    if np.count_nonzero(synapses) > _COMPACT_BELOW * synapses.size:
-        return fan_in, np.zeros((0, fan_in, neurons), dtype=np.bool_)
     slots = max(1, int(synapses.sum(axis=1).max()))
     neuron, lane = np.nonzero(synapses)
     distance = np.cumsum(~synapses, axis=1, dtype=np.int64)[neuron, lane]
