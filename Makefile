@@ -59,6 +59,10 @@ bench: setup ## simulation speed under cocotb beside the bare simulator, as a ra
 area: setup .venv/.test-stamp ## what pruning and quantisation save in gates: LUT4 and flip-flops
 	@$(BIN)/python -m benchmarks.area $(if $(NET),--net '$(NET)') $(ARGS)
 
+.PHONY: neurons
+neurons: setup ## the spiking neuron's transfer curve in RTL: table and picture of docs/neurons.md
+	@$(BIN)/python -m benchmarks.neurons $(ARGS)
+
 .PHONY: plans
 plans: setup .venv/.test-stamp ## plans of bitstream lengths side by side, each signed off (takes an hour)
 	@$(BIN)/python -m benchmarks.plans $(if $(NET),--net '$(NET)') $(ARGS)

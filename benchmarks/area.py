@@ -22,7 +22,8 @@ from model.files import write_bytes_atomically
 from model.forward import GoldenNetwork, accuracy
 from model.manifest import Compression
 from model.network import load_network
-from model.plan import Design, SourceKind, plan_design
+from model.plan import Design, plan_design
+from model.source_choice import SourceKind
 
 _SHIPPED = Path(__file__).resolve().parent.parent / "networks" / "mnist_pca50"
 

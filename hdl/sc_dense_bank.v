@@ -20,7 +20,7 @@
 // before stage s moves down by 2**s. acc_o and Preload: bit p of neuron j at [p*Neurons + j], two's
 // complement. r_i: one word for all lanes if SharedSource, else bit k of lane i at [k*FanIn + i].
 //
-// Legal: FanIn, Neurons, OperandWidth >= 1, Length >= 2, Slots = 1 .. FanIn, CountWidth = bits of
+// Legal: FanIn, Neurons, OperandWidth, Length >= 1, Slots = 1 .. FanIn, CountWidth = bits of
 // Slots, AccWidth > CountWidth, Slots = FanIn where ShiftStages = 0; anything else stops elaboration.
 // Slots must hold the synapses of every neuron, LaneShift be as above, and AccWidth hold
 // |bias| + Slots*Length with sign (the generator sees to that): beyond it sums wrap.
@@ -65,8 +65,8 @@ module sc_dense_bank #(
     if (OperandWidth < 1) begin : gen_illegal_operand_width
       OperandWidth_must_be_positive u_illegal ();
     end
-    if (Length < 2) begin : gen_illegal_length
-      Length_must_be_at_least_2 u_illegal ();
+    if (Length < 1) begin : gen_illegal_length
+      Length_must_be_positive u_illegal ();
     end
     if (Slots < 1 || Slots > FanIn) begin : gen_illegal_slots
       Slots_must_be_1_to_FanIn u_illegal ();

@@ -6,7 +6,7 @@
 // taken in that same cycle, so a vector costs Length + 1 cycles, one more if InputSigned.
 //
 // clear_i abandons the vector at once. busy_o: a vector is being worked on.
-// Legal: Length >= 2, CycleWidth = bits of Length-1; anything else stops elaboration.
+// Legal: Length >= 1, CycleWidth = bits of Length-1, at least 1; anything else stops elaboration.
 
 `default_nettype none
 
@@ -30,10 +30,11 @@ module sc_layer_ctrl #(
 );
 
   generate
-    if (Length < 2) begin : gen_illegal_length
-      Length_must_be_at_least_2 u_illegal ();
+    if (Length < 1) begin : gen_illegal_length
+      Length_must_be_positive u_illegal ();
     end
-    if (((Length-1) >> CycleWidth) != 0 || ((Length-1) >> (CycleWidth-1)) != 1)
+    if (CycleWidth < 1 || ((Length-1) >> CycleWidth) != 0 ||
+        (CycleWidth > 1 && ((Length-1) >> (CycleWidth-1)) != 1))
     begin : gen_illegal_cycle_width
       CycleWidth_must_be_the_bits_of_Length_minus_1 u_illegal ();
     end

@@ -1,14 +1,17 @@
-// Leap-ahead LFSR number sources: Fibonacci registers, one a lane, that advance Step shifts a cycle.
+// Leap-ahead LFSR number sources: registers, one a lane, that advance Step shifts a cycle.
 //
-// One shift moves a register one bit up and enters the XOR of its tapped bits at bit 0; Step shifts are
-// unrolled into XOR gates. All lanes are worked on at once: bit i of a word belongs to lane i.
+// One shift of the Fibonacci form moves a register one bit up and enters the XOR of its tapped bits at
+// bit 0. One of the Galois form moves it one bit up and, if the bit that left was 1, inverts bit
+// Width - t for each tap t. Step shifts are unrolled into XOR gates. All lanes are worked on at once:
+// bit i of a word belongs to lane i.
 // word_o holds the OperandWidth most significant bits of each register ^ its XorConstant, bit k of lane
 // i at [k*Lanes + i].
 //
 // Seed and XorConstant: lane i from [i*Width] and [i*OperandWidth].
 // Latency: the word of cycle 0 (the seed's) is there the cycle after restart_i; advance_i steps.
-// Legal: Lanes >= 1, 2 <= Width <= 32, 1 <= OperandWidth <= Width, Step >= 1, no seed of zero (the
-// all-zero state never leaves zero), Taps with bit Width-1 set; anything else stops elaboration.
+// Legal: Lanes >= 1, 2 <= Width <= 32, 1 <= OperandWidth <= Width, Step >= 1, Galois 0 or 1, no seed of
+// zero (the all-zero state never leaves zero), Taps with bit Width-1 set; anything else stops
+// elaboration.
 
 `default_nettype none
 
@@ -17,6 +20,7 @@ module sc_lfsr_source #(
   parameter integer Width = 16,
   parameter integer OperandWidth = 8,
   parameter integer Step = 16,
+  parameter integer Galois = 0,
   parameter [Width-1:0] Taps = 16'hd008,  // bit t-1 set for tap t
   parameter [Width*Lanes-1:0] Seed = 1,
   parameter [OperandWidth*Lanes-1:0] XorConstant = 0
@@ -43,6 +47,9 @@ module sc_lfsr_source #(
     if (Step < 1) begin : gen_illegal_step
       Step_must_be_positive u_illegal ();
     end
+    if (Galois != 0 && Galois != 1) begin : gen_illegal_galois
+      Galois_must_be_0_or_1 u_illegal ();
+    end
     if (!Taps[Width-1]) begin : gen_illegal_taps
       Taps_must_include_the_last_bit u_illegal ();
     end
@@ -68,7 +75,8 @@ module sc_lfsr_source #(
     end
   endgenerate
 
-  // The bits of a register in the order in which they leave it, and those that will follow.
+  // The bits of a register in the order in which they leave it, and those that will follow: after n
+  // shifts, bit k of the register is queue[n+Width-1-k].
   function [Width*Lanes-1:0] leap;
     input [Width*Lanes-1:0] state;
     integer n;
@@ -82,9 +90,12 @@ module sc_lfsr_source #(
       for (n = 0; n < Step; n = n + 1) begin
         entering = {Lanes{1'b0}};
         for (t = 0; t < Width; t = t + 1) begin
-          if (Taps[t]) entering = entering ^ queue[Width-1-t+n];
+          if (Galois == 0 && Taps[t]) entering = entering ^ queue[Width-1-t+n];
         end
         queue[Width+n] = entering;
+        for (t = 0; t < Width; t = t + 1) begin
+          if (Galois != 0 && Taps[t]) queue[n+1+t] = queue[n+1+t] ^ queue[n];
+        end
       end
       for (n = 0; n < Width; n = n + 1) begin
         leap[(Width-1-n)*Lanes +: Lanes] = queue[Step+n];

@@ -1,6 +1,7 @@
 """The golden model: bit-true stochastic arithmetic, its bounds, and the manifest."""
 
 from model.adaptive_precision import AdaptivePrecisionManager
+from model.bitstream_encoder import BitstreamEncoder
 from model.length_planner import assign_lengths
 from model.precision import (
     LayerPrecision,
@@ -20,9 +21,11 @@ from model.pruning import (
 from model.quantise import QuantizationReport, quantize_delays, quantize_weights
 from model.sensitivity import analyze_sensitivity
 from model.synapse_precision import assign_synapse_precisions
+from model.vectorized_layer import VectorizedSCLayer
 
 __all__ = [
     "AdaptivePrecisionManager",
+    "BitstreamEncoder",
     "LayerPrecision",
     "PrecisionPlan",
     "PrecisionWarning",
@@ -31,6 +34,7 @@ __all__ = [
     "QuantizationReport",
     "RemovedNeuron",
     "SynapsePrecision",
+    "VectorizedSCLayer",
     "analyze_sensitivity",
     "assign_lengths",
     "assign_synapse_precisions",

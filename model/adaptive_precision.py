@@ -24,8 +24,9 @@ from model.length_choice import Chain
 from model.length_planner import LengthProblem
 from model.manifest import Compression
 from model.network import Network
-from model.plan import Design, SourceKind, plan_design
+from model.plan import Design, plan_design
 from model.precision import Method, PrecisionPlan, Scope
+from model.source_choice import SourceKind
 
 _PROPAGATED = "the layers' bounds, propagated; union bound over the layers"
 _CERTAIN = "the layers' certificates, propagated: certain"
@@ -152,8 +153,25 @@ class AdaptivePrecisionManager:
             of the compressed network.
         vectors : int, optional
             Number of vectors that the bounds cover together. Default: the test set's.
+
+        Raises
+        ------
+        InputError
+            If a layer is of gates whose bounds no plan knows.
         """
         description = network.description
+        for layer in description.layers:
+            if (
+                layer.encoding == "bipolar"
+                or layer.adder == "mux"
+                or layer.activation in ("step", "lif")
+            ):
+                raise InputError(
+                    f"no plan for {layer.encoding} encoding, {layer.adder} adder and activation"
+                    f" {layer.activation}: plans know parallel counters of AND gates, and clips",
+                    f"layer {layer.name}",
+                    "give bitstream lengths instead",
+                )
         smaller = compress_network(network, compression or Compression(), widths).network
         manager = cls(
             smaller.weights,

@@ -9,6 +9,7 @@ attained: the arg-max is the witness. (Star discrepancy of the point set for one
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -70,30 +71,30 @@ def error_table(table: NDArray[np.int32], length: int, operand_width: int) -> ND
 
 
 def certify_layer(
-    tables: NDArray[np.int32],
-    lane_table: NDArray[np.intp],
+    lane_counts: Iterable[NDArray[np.integer]],
+    inputs: NDArray[np.int64],
     weights: NDArray[np.integer],
     length: int,
     operand_width: int,
     *,
-    input_signed: bool,
+    mirrored: bool,
 ) -> LayerCertificate:
     """Compute the exact worst-case error of a layer over all inputs.
 
     Parameters
     ----------
-    tables : numpy.ndarray
-        Shape (different, ``2**K``, ``2**K + 1``): the layer's counting tables.
-    lane_table : numpy.ndarray
-        Shape (fan_in,): which table each lane uses.
+    lane_counts : iterable of numpy.ndarray
+        For each lane, shape (inputs, outputs): the signed count that each input gives.
+    inputs : numpy.ndarray
+        Shape (inputs,): which inputs, in steps of ``2**-K``.
     weights : numpy.ndarray
         Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
     length : int
         Bitstream length L.
     operand_width : int
         Operand width K in bits.
-    input_signed : bool
-        Whether inputs may be negative.
+    mirrored : bool
+        Whether the negatives of `inputs` occur too, with negative counts.
 
     Returns
     -------
@@ -104,27 +105,18 @@ def certify_layer(
     denominator = length << (2 * operand_width)
     numerators = np.zeros((2, outputs), dtype=np.int64)
     witnesses = np.zeros((2, outputs, fan_in), dtype=np.int16)
-    # Of one table: the largest error upwards and downwards for each weight magnitude, and the input
-    # that gives it.
-    summaries = []
-    for table in tables:
-        errors = error_table(table, length, operand_width)
-        summaries.append((errors.max(0), errors.argmax(0), (-errors).max(0), errors.argmin(0)))
-    for lane in range(fan_in):
-        up, up_at, down, down_at = summaries[lane_table[lane]]
-        magnitude = np.abs(weights[:, lane])
-        positive = weights[:, lane] >= 0
-        for direction in (0, 1):
-            # A positive weight carries an upward error of its lane upwards, a negative one
-            # downwards.
-            straight = positive if direction == 0 else ~positive
-            gain = np.where(straight, up[magnitude], down[magnitude])
-            at = np.where(straight, up_at[magnitude], down_at[magnitude])
-            if input_signed:
-                mirrored = np.where(straight, down[magnitude], up[magnitude])
-                mirrored_at = -np.where(straight, down_at[magnitude], up_at[magnitude])
-                at = np.where(mirrored > gain, mirrored_at, at)
-                gain = np.maximum(gain, mirrored)
-            numerators[direction] += gain
-            witnesses[direction, :, lane] = at
+    for lane, counts in enumerate(lane_counts):
+        products = inputs[:, None] * weights[:, lane].astype(np.int64)
+        errors = (counts.astype(np.int64) << (2 * operand_width)) - products * length
+        up, up_at = errors.max(axis=0), inputs[errors.argmax(axis=0)]
+        down, down_at = -errors.min(axis=0), inputs[errors.argmin(axis=0)]
+        if mirrored:
+            up, up_at, down, down_at = (
+                np.maximum(up, down),
+                np.where(down > up, -down_at, up_at),
+                np.maximum(up, down),
+                np.where(up > down, -up_at, down_at),
+            )
+        numerators += np.stack([up, down])
+        witnesses[:, :, lane] = np.stack([up_at, down_at])
     return LayerCertificate(numerators, denominator, witnesses)

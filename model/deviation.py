@@ -24,7 +24,7 @@ def trained_deviations(
     network: Network,
     weights: Sequence[NDArray[np.integer]],
     biases: Sequence[NDArray[np.integer]],
-    lengths: Sequence[int],
+    bias_units: Sequence[int],
     kept: Sequence[Sequence[int]],
 ) -> list[NDArray[np.float64]]:
     """Bound how far each neuron's weights and bias move its weighted sum.
@@ -36,9 +36,10 @@ def trained_deviations(
     weights : sequence of numpy.ndarray
         For each layer, shape (remaining outputs, remaining inputs), integers in steps of 2**-K.
     biases : sequence of numpy.ndarray
-        For each layer, shape (remaining outputs,), in counts.
-    lengths : sequence of int
-        For each layer, its bitstream length L.
+        For each layer, shape (remaining outputs,), in `bias_units`.
+    bias_units : sequence of int
+        For each layer, the integer that stands for a bias of 1: its bitstream length L, or the gain
+        where neurons spike.
     kept : sequence of sequence of int
         For each layer, the trained network's neurons that remain, rising.
 
@@ -53,20 +54,14 @@ def trained_deviations(
     top = 1 - 1 / levels
     fan_in = network.weights[0].shape[1]
     inputs = (np.full(fan_in, -top if description.input_signed else 0.0), np.full(fan_in, top))
-    intervals = activation_intervals(
-        network.weights,
-        network.biases,
-        [layer.scale_exponent for layer in description.layers],
-        inputs,
-    )
     deviations = []
     columns: Sequence[int] = range(fan_in)
     low, high = inputs
-    for index, (weight, bias, length) in enumerate(zip(weights, biases, lengths, strict=True)):
+    for index, (weight, bias, unit) in enumerate(zip(weights, biases, bias_units, strict=True)):
         rows = list(kept[index])
         moved = network.weights[index][rows]
         moved[:, list(columns)] -= weight / levels
-        offset = network.biases[index][rows] - bias / length
+        offset = network.biases[index][rows] - bias / unit
         up = np.where(moved > 0, moved * high, moved * low)
         down = np.where(moved > 0, moved * low, moved * high)
         deviations.append(
@@ -77,7 +72,18 @@ def trained_deviations(
                 ]
             )
         )
-        columns, (low, high) = rows, intervals[index]
+        layer = description.layers[index]
+        if layer.activation in ("step", "lif"):
+            outputs = len(network.weights[index])
+            low, high = np.zeros(outputs), np.ones(outputs)
+        else:
+            ((low, high),) = activation_intervals(
+                network.weights[index : index + 1],
+                network.biases[index : index + 1],
+                [layer.scale_exponent],
+                (low, high),
+            )
+        columns = rows
     return deviations
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.activations import activate
 from model.counting import LayerCounter
-from model.manifest import Manifest
+from model.manifest import LayerStructure, Manifest
 from model.network import Network
+from model.spiking import CycleLayer
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class IntegerWeights:
     weights : tuple of numpy.ndarray
         For each layer, shape (outputs, fan_in), int32, from ``-2**K`` to ``2**K``.
     biases : tuple of numpy.ndarray
-        For each layer, shape (outputs,), int64, in counts.
+        For each layer, shape (outputs,), int64: counts; where neurons spike, currents.
     widths : tuple of numpy.ndarray
         For each layer, shape (outputs, fan_in), uint8: bits b of each weight's magnitude, which is
         a multiple of ``2**(K - b)``.
@@ -38,7 +41,7 @@ class IntegerWeights:
 
 
 def float_forward(network: Network, features: NDArray[np.integer]) -> list[NDArray[np.float64]]:
-    """Return the weighted sums of every layer with unquantised weights and exact clip to [0, 1].
+    """Return the weighted sums of every layer with unquantised weights and exact activations.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def float_forward(network: Network, features: NDArray[np.integer]) -> list[NDArr
         network.description.layers, network.weights, network.biases, strict=True
     ):
         sums.append(activation @ weight.T + bias)
-        activation = np.clip(sums[-1] * 2.0**layer.scale_exponent, 0, 1)
+        activation = activate(layer, sums[-1])
     return sums
 
 
@@ -95,9 +98,9 @@ def quantised_forward(
     for layer, weight, bias in zip(
         manifest.layers, parameters.weights, parameters.biases, strict=True
     ):
-        sums.append(activation @ (weight / levels).T + bias / layer.bitstream_length)
-        activation = np.clip(sums[-1] * 2.0**layer.scale_exponent, 0, 1 - 1 / levels)
-        if reencode:
+        sums.append(activation @ (weight / levels).T + bias / layer.bias_unit)
+        activation = activate(layer, sums[-1], 1 if layer.streams else 1 - 1 / levels)
+        if reencode and not layer.streams:
             activation = np.floor(activation * levels + 0.5) / levels
     return sums
 
@@ -115,15 +118,19 @@ class GoldenNetwork:
 
     def __init__(self, manifest: Manifest, parameters: IntegerWeights) -> None:
         self._manifest = manifest
-        self._counters = [
-            LayerCounter(layer, weight, bias, manifest.operand_width)
-            for layer, weight, bias in zip(
-                manifest.layers, parameters.weights, parameters.biases, strict=True
+        streamed = [False, *(layer.streams for layer in manifest.layers[:-1])]
+        self._counters: list[LayerCounter | CycleLayer] = [
+            # Without state and streams, counts are sums of look-ups.
+            (CycleLayer if layer.lif is not None or stream else LayerCounter)(
+                layer, weight, bias, manifest.operand_width
+            )
+            for layer, weight, bias, stream in zip(
+                manifest.layers, parameters.weights, parameters.biases, streamed, strict=True
             )
         ]
 
     def counts(self, features: NDArray[np.integer]) -> list[NDArray[np.int64]]:
-        """Return the signed counts of every layer.
+        """Return the signed counts of every layer; of neurons that spike, the numbers of spikes.
 
         Parameters
         ----------
@@ -136,16 +143,35 @@ class GoldenNetwork:
             For each layer, shape (vectors, outputs), int64.
         """
         counts = []
-        inputs: NDArray[np.integer] = features
+        inputs: NDArray[Any] = features
         for layer, counter in zip(self._manifest.layers, self._counters, strict=True):
+            if layer.streams:
+                assert isinstance(counter, CycleLayer)
+                inputs = counter.spikes(inputs)
+                counts.append(inputs.sum(axis=1, dtype=np.int64))
+                continue
             counts.append(counter.counts(inputs))
-            inputs = reencode_counts(
-                counts[-1],
-                layer.bitstream_length,
-                self._manifest.operand_width,
-                layer.scale_exponent,
-            )
+            inputs = next_operands(layer, counts[-1], self._manifest.operand_width)
         return counts
+
+
+def next_operands(
+    layer: LayerStructure, counts: NDArray[np.int64], operand_width: int
+) -> NDArray[np.int64]:
+    """Return the magnitudes that the next layer takes for a layer's counts.
+
+    Parameters
+    ----------
+    layer : LayerStructure
+        The layer that counted.
+    counts : numpy.ndarray
+        Any shape.
+    operand_width : int
+        Operand width K in bits.
+    """
+    if layer.activation == "step":
+        return np.where(counts >= 0, (1 << operand_width) - 1, 0)
+    return reencode_counts(counts, layer.bitstream_length, operand_width, layer.scale_exponent)
 
 
 def reencode_counts(
@@ -205,21 +231,27 @@ def layer_errors(
     Returns
     -------
     list of numpy.ndarray
-        For each layer, shape (vectors, outputs), in units of the weighted sum. Exact: numerators
-        are integers below 2**53.
+        For each layer, shape (vectors, outputs): of the weighted sum, exact, since numerators are
+        integers below 2**53; where neurons spike, of the rate.
     """
     errors = []
+    levels = 1 << manifest.operand_width
     inputs = features.astype(np.int64)
+    # What an input of 1 is: the operands' levels, or the cycles of a stream.
+    unit = levels
     for layer, weight, bias, count in zip(
         manifest.layers, parameters.weights, parameters.biases, counts, strict=True
     ):
-        scale = 1 << (2 * manifest.operand_width)
-        exact = inputs @ weight.astype(np.int64).T * layer.bitstream_length
-        numerator = (count - bias) * scale - exact
-        errors.append(numerator / (layer.bitstream_length * scale))
-        inputs = reencode_counts(
-            count, layer.bitstream_length, manifest.operand_width, layer.scale_exponent
-        )
+        length = layer.bitstream_length
+        products = inputs @ weight.astype(np.int64).T
+        if layer.lif is None:
+            numerator = (count - bias) * (levels * unit) - products * length
+            errors.append(numerator / (length * levels * unit))
+        else:
+            sums = products / (levels * unit) + bias / layer.lif.gain
+            errors.append(count / length - activate(layer, sums))
+        unit = length if layer.streams else levels
+        inputs = count if layer.streams else next_operands(layer, count, manifest.operand_width)
     return errors
 
 

@@ -12,20 +12,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.bounds import hoeffding_half_width
+from model.design_bounds import certificate_of
 from model.limits import MAX_LENGTH
 from model.manifest import LayerStructure
-from model.plan import SourceKind, certificate_of, choose_sources
+from model.source_choice import SourceKind, choose_sources
 from model.xor_constants import scan_constants
 
-SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
 COUNTERS: tuple[SourceKind, ...] = ("counter", "counter-lane")
 LFSRS: tuple[SourceKind, ...] = ("lfsr-lane", "lfsr")
+SOURCES = (*COUNTERS, *LFSRS)
 # The widest register of `model.plan`.
 _WIDEST = 32
 
@@ -293,7 +294,7 @@ class CertificateCurve:
         return best / (length << (2 * self._operand_width))
 
     def _constant_a_lane(self, length: int) -> NDArray[np.float64]:
-        x_source, w_source = choose_sources(
+        sources = choose_sources(
             self._source,
             self._weights,
             length,
@@ -310,8 +311,8 @@ class CertificateCurve:
             activation="none",
             scale_exponent=0,
             accumulator_width=32,
-            x_source=x_source,
-            w_source=w_source,
+            x_source=sources.x,
+            w_source=sources.w,
         )
         certificate = certificate_of(structure, self._weights, self._operand_width)
         worst: NDArray[np.float64] = certificate.numerators.max(axis=0) / certificate.denominator

@@ -36,10 +36,10 @@ from model.layer_bounds import (
 )
 from model.length_choice import Candidates, Chain, least_cost, least_error, least_sum
 from model.limits import MAX_ACCUMULATOR_WIDTH, MAX_LENGTH
-from model.plan import SourceKind
 from model.precision import METHODS, LayerPrecision, Method, PrecisionWarning, Unit
 from model.quantise import quantise_weights
 from model.sensitivity import analyze_sensitivity, power_of_two_scale
+from model.source_choice import SourceKind
 
 # Neighbouring lengths differ by less than this share, or by one cycle.
 _STEP = 0.005

@@ -1,16 +1,21 @@
 """Linear-feedback shift registers: maximal taps, stepping, and the proof that a tap set is maximal.
 
-Convention, the same in the manifest and in the RTL: Fibonacci form, shifting towards the most
-significant bit. Tap ``t`` (1 to width) names bit ``t - 1`` of the state; the feedback bit is the
-XOR of all tapped bits and enters at bit 0. A maximal register visits every state but 0, so its
-period is ``2**width - 1``.
+Convention, the same in the manifest and in the RTL: both forms shift towards the most significant
+bit. In the Fibonacci form, tap ``t`` (1 to width) names bit ``t - 1`` of the state; the feedback
+bit is the XOR of all tapped bits and enters at bit 0. In the Galois form the bit that leaves
+inverts, if it is 1, bit ``width - t`` of the shifted state for every tap. The characteristic
+polynomial of both is ``x**width + sum of x**(width - t)``. A maximal register visits every state
+but 0, so its period is ``2**width - 1``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from model.errors import InputError
+
+Form = Literal["fibonacci", "galois"]
 
 # One maximal tap set a width (P. Alfke, "Efficient Shift Registers, LFSR Counters, and Long
 # Pseudo-Random Sequence Generators", Xilinx XAPP 052, 1996). tests/test_lfsr.py proves each of them
@@ -73,7 +78,7 @@ def maximal_taps(width: int) -> tuple[int, ...]:
 
 
 def shift(state: int, width: int, taps: Sequence[int]) -> int:
-    """Return the state after one shift.
+    """Return the state of a Fibonacci register after one shift.
 
     Parameters
     ----------
@@ -90,7 +95,47 @@ def shift(state: int, width: int, taps: Sequence[int]) -> int:
     return (state << 1 | feedback) & (1 << width) - 1
 
 
-def is_maximal(width: int, taps: Sequence[int]) -> bool:
+def shift_galois(state: int, width: int, taps: Sequence[int]) -> int:
+    """Return the state of a Galois register after one shift.
+
+    The state is a polynomial over GF(2), and a shift multiplies it by x modulo the characteristic
+    polynomial (Golomb, "Shift Register Sequences", 1967, chapter 2).
+
+    Parameters
+    ----------
+    state : int
+        Present state, 0 to ``2**width - 1``.
+    width : int
+        Register width in bits.
+    taps : sequence of int
+        Tap positions, 1 to `width`.
+    """
+    shifted = state << 1 & (1 << width) - 1
+    if state >> (width - 1) & 1:
+        for tap in taps:
+            shifted ^= 1 << (width - tap)
+    return shifted
+
+
+def step_matrix(width: int, taps: Sequence[int], steps: int, form: Form = "fibonacci") -> list[int]:
+    """Return the columns, as integers, of the GF(2) matrix of any number of shifts.
+
+    Parameters
+    ----------
+    width : int
+        Register width in bits.
+    taps : sequence of int
+        Tap positions, 1 to `width`.
+    steps : int
+        Number of shifts, 0 or more.
+    form : {'fibonacci', 'galois'}
+        Form of the register.
+    """
+    shift_once = shift if form == "fibonacci" else shift_galois
+    return matrix_power([shift_once(1 << bit, width, taps) for bit in range(width)], steps)
+
+
+def is_maximal(width: int, taps: Sequence[int], form: Form = "fibonacci") -> bool:
     """Decide exactly whether a tap set has the full period ``2**width - 1``.
 
     The state map is a matrix M over GF(2). Its order is ``2**width - 1`` iff M to that power is the
@@ -103,16 +148,20 @@ def is_maximal(width: int, taps: Sequence[int]) -> bool:
         Register width in bits.
     taps : sequence of int
         Tap positions, 1 to `width`.
+    form : {'fibonacci', 'galois'}
+        Form of the register; the answer is the same for both.
     """
-    columns = [shift(1 << bit, width, taps) for bit in range(width)]
+    columns = step_matrix(width, taps, 1, form)
     identity = [1 << bit for bit in range(width)]
     period = (1 << width) - 1
-    if _matrix_power(columns, period) != identity:
+    if matrix_power(columns, period) != identity:
         return False
-    return all(_matrix_power(columns, period // p) != identity for p in _prime_factors(period))
+    return all(matrix_power(columns, period // p) != identity for p in prime_factors(period))
 
 
-def advance(state: int, steps: int, width: int, taps: Sequence[int]) -> int:
+def advance(
+    state: int, steps: int, width: int, taps: Sequence[int], form: Form = "fibonacci"
+) -> int:
     """Return the state after any number of shifts, in ``O(log(steps))`` matrix products.
 
     Parameters
@@ -125,12 +174,13 @@ def advance(state: int, steps: int, width: int, taps: Sequence[int]) -> int:
         Register width in bits.
     taps : sequence of int
         Tap positions, 1 to `width`.
+    form : {'fibonacci', 'galois'}
+        Form of the register.
     """
-    columns = [shift(1 << bit, width, taps) for bit in range(width)]
-    return _matrix_apply(_matrix_power(columns, steps), state)
+    return matrix_apply(step_matrix(width, taps, steps, form), state)
 
 
-def _matrix_apply(columns: Sequence[int], vector: int) -> int:
+def matrix_apply(columns: Sequence[int], vector: int) -> int:
     """Multiply a GF(2) matrix, given by its columns as integers, with a vector."""
     result = 0
     for bit, column in enumerate(columns):
@@ -139,19 +189,19 @@ def _matrix_apply(columns: Sequence[int], vector: int) -> int:
     return result
 
 
-def _matrix_power(columns: Sequence[int], exponent: int) -> list[int]:
+def matrix_power(columns: Sequence[int], exponent: int) -> list[int]:
     """Raise a GF(2) matrix to a power by repeated squaring."""
     result = [1 << bit for bit in range(len(columns))]
     base = list(columns)
     while exponent:
         if exponent & 1:
-            result = [_matrix_apply(base, column) for column in result]
-        base = [_matrix_apply(base, column) for column in base]
+            result = [matrix_apply(base, column) for column in result]
+        base = [matrix_apply(base, column) for column in base]
         exponent >>= 1
     return result
 
 
-def _prime_factors(number: int) -> list[int]:
+def prime_factors(number: int) -> list[int]:
     """Return the distinct prime factors of a number below 2**32 by trial division."""
     factors = []
     divisor = 2

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from model.errors import InputError
 from model.files import read_bytes, read_npz
+from model.manifest import LifNeuron
 
 NETWORK_FILE = "network.json"
 MAX_WIDTH = 65_535
@@ -25,9 +26,17 @@ class LayerDescription(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)
-    activation: Literal["clip", "none"]
+    activation: Literal["clip", "relu", "step", "lif", "none"]
     scale_exponent: int = Field(ge=-16, le=16)
     bitstream_length: int
+    encoding: Literal["unipolar", "bipolar", "sign-magnitude"] = "sign-magnitude"
+    adder: Literal["parallel-counter", "mux"] = "parallel-counter"
+    lif: LifNeuron | None = Field(
+        default=None, description="of activation lif; absent: integrate and fire, as wide as needed"
+    )
+    streams: bool = Field(
+        default=False, description="whether its spikes are the next layer's input streams"
+    )
     accumulator_width: int | None = Field(
         default=None, ge=2, le=32, description="bits; absent: the fewest that cannot overflow"
     )
@@ -65,6 +74,52 @@ class NetworkDescription(BaseModel):
                 raise ValueError(f"two layers are called {name}")
         return layers
 
+    def restyled(self, style: Sequence[Style]) -> NetworkDescription:
+        """Return the description with other gates, the same network otherwise.
+
+        Parameters
+        ----------
+        style : sequence of Style
+            For each layer.
+        """
+        layers = [
+            layer.model_copy(
+                update={
+                    "encoding": part.encoding,
+                    "adder": part.adder,
+                    "activation": part.activation,
+                    "lif": part.lif,
+                    "streams": part.streams,
+                }
+            )
+            for layer, part in zip(self.layers, style, strict=True)
+        ]
+        return self.model_copy(update={"layers": layers})
+
+
+class Style(Protocol):
+    """Which gates a layer is made of: a layer of a description or of a manifest has one."""
+
+    @property
+    def encoding(self) -> Literal["unipolar", "bipolar", "sign-magnitude"]:
+        """Encoding of the operands."""
+
+    @property
+    def adder(self) -> Literal["parallel-counter", "mux"]:
+        """What adds the products of a cycle."""
+
+    @property
+    def activation(self) -> Literal["clip", "relu", "step", "lif", "none"]:
+        """What follows."""
+
+    @property
+    def lif(self) -> LifNeuron | None:
+        """Parameters of neurons that spike."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether spikes are the next layer's input streams."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -93,6 +148,44 @@ class Network:
     features: NDArray[np.int16]
     labels: NDArray[np.int64]
     calibration: NDArray[np.int16] | None = None
+
+
+def with_gates(
+    network: Network,
+    encoding: Literal["unipolar", "bipolar", "sign-magnitude"] | None = None,
+    adder: Literal["parallel-counter", "mux"] | None = None,
+    activation: Literal["clip", "relu", "step", "lif"] | None = None,
+    *,
+    streams: bool | None = None,
+) -> Network:
+    """Return a network with other gates in all of its layers.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    encoding, adder : str, optional
+        Of all layers; default: what the network's description says.
+    activation : str, optional
+        Of all layers but the last, whose counts leave the design.
+    streams : bool, optional
+        Whether spikes are the next layer's input streams.
+    """
+    layers = []
+    for layer in network.description.layers[:-1]:
+        update: dict[str, object] = {}
+        if activation is not None and activation != layer.activation:
+            # Parameters of neurons stay where neurons do.
+            update |= {"activation": activation, "lif": None}
+        if streams is not None:
+            update["streams"] = streams
+        layers.append(layer.model_copy(update=update))
+    layers.append(network.description.layers[-1])
+    gates = {"encoding": encoding, "adder": adder}
+    chosen = {name: value for name, value in gates.items() if value is not None}
+    layers = [layer.model_copy(update=chosen) for layer in layers]
+    description = network.description.model_copy(update={"layers": layers})
+    return replace(network, description=description)
 
 
 def load_network(folder: Path) -> Network:

@@ -5,52 +5,42 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bounds import float_above, fractions, propagate, simultaneous_radius
-from model.certificate import LayerCertificate, certify_layer
+from model.certificate import LayerCertificate
 from model.compression import compress_network
-from model.counting import lane_tables
+from model.design_bounds import bound_layers, certificate_of, largest_increment
 from model.deviation import trained_deviations
 from model.errors import InputError, ManifestError
 from model.files import npz_bytes, read_npz, write_bytes_atomically
 from model.forward import IntegerWeights
-from model.lfsr import advance, maximal_taps
+from model.intervals import activation_intervals
 from model.limits import MAX_ACCUMULATOR_WIDTH, MAX_DIVISOR, MAX_LENGTH
 from model.manifest import (
-    Certificate,
     Compression,
     CompressionRecord,
-    CounterSource,
     DataFile,
-    HoeffdingBound,
-    Layer,
     LayerStructure,
-    LfsrSource,
+    LifNeuron,
     Manifest,
     PlannedLayer,
     PrecisionRecord,
-    QuantisationTerms,
-    Source,
     save_manifest,
 )
 from model.network import LayerDescription, Network
 from model.precision import PrecisionPlan
 from model.quantise import quantise_biases, quantise_weights
 from model.sequences import check_counter_length
-from model.xor_constants import CertificateScan
-
-SourceKind = Literal["counter", "counter-lane", "lfsr", "lfsr-lane"]
+from model.source_certificate import require_certified
+from model.source_choice import SourceKind, choose_sources
 
 WEIGHTS_FILE = "weights.npz"
 TEST_DATA_FILE = "test.npz"
-_LFSR_WIDTHS = (16, 20, 24, 28, 32)
 
 
 @dataclass(frozen=True)
@@ -73,13 +63,23 @@ class Design:
     parameters: IntegerWeights
     features: NDArray[np.int16]
     labels: NDArray[np.int64]
+    _certificates: dict[int, LayerCertificate] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def certificate(self, layer_index: int) -> LayerCertificate:
-        """Compute the certificate of every neuron of a layer anew, with all witnesses."""
+        """Compute the certificate of every neuron of a layer, with all witnesses; once."""
+        if layer_index not in self._certificates:
+            self._certificates[layer_index] = self._certify(layer_index)
+        return self._certificates[layer_index]
+
+    def _certify(self, layer_index: int) -> LayerCertificate:
         return certificate_of(
             self.manifest.layers[layer_index],
             self.parameters.weights[layer_index],
             self.manifest.operand_width,
+            self.parameters.biases[layer_index],
+            streamed=layer_index > 0 and self.manifest.layers[layer_index - 1].streams,
         )
 
 
@@ -102,9 +102,8 @@ def plan_design(
     lengths : sequence of int, optional
         Bitstream length of each layer; a single one serves all. Default: what the network's
         description says.
-    source : {'counter', 'counter-lane', 'lfsr', 'lfsr-lane'}
-        Counter pair with one XOR constant a layer or a lane; leap-ahead LFSR pair shared by the
-        layer, or one pair a lane.
+    source : str
+        Kind of number sources; see `model.source_choice.choose_sources`.
     seed : int
         From which the seeds of LFSRs are drawn.
     compression : Compression, optional
@@ -123,78 +122,75 @@ def plan_design(
     Raises
     ------
     InputError
-        If a length does not fit the source or the accumulator, a layer that feeds another does
-        not clip, or the last one does.
+        If a length does not fit the source or the accumulator, or a layer's gates do not fit the
+        network: `check_styles`.
     """
-    trained = network
-    description = trained.description
-    if description.layers[-1].activation != "none":
-        raise InputError(
-            "the last layer clips, but the output stream carries counts",
-            f"layer {description.layers[-1].name}",
-            'set its activation to "none"',
-        )
-    for part in description.layers[:-1]:
-        if part.activation != "clip":
-            raise InputError(
-                "the layer does not clip, but feeds another, which takes magnitudes",
-                f"layer {part.name}",
-                'set its activation to "clip"',
-            )
-    compressed = compress_network(trained, compression or Compression(), widths)
-    network = compressed.network
+    description = network.description
+    check_styles(network)
+    compressed = compress_network(network, compression or Compression(), widths)
+    if compression is not None and compression.remove_neurons:
+        _check_removal(description.layers)
+    smaller = compressed.network
     chosen = _lengths(network, lengths)
     operand_width = description.operand_bits
-    weights = tuple(quantise_weights(weight, operand_width) for weight in network.weights)
+    weights = tuple(quantise_weights(weight, operand_width) for weight in smaller.weights)
     generator = np.random.default_rng(seed)
     biases = []
     structures: list[LayerStructure] = []
     for index, (part, weight, length) in enumerate(
         zip(description.layers, weights, chosen, strict=True)
     ):
-        if length > MAX_LENGTH:
-            raise InputError(
-                f"bitstream length {length}", f"layer {part.name}", f"use at most {MAX_LENGTH}"
-            )
-        # A counter's length is checked before anything is computed with it.
-        if source in ("counter", "counter-lane"):
-            check_counter_length(length, f"layer {part.name}")
-        elif length < 2:
-            raise InputError(
-                f"bitstream length {length}", f"layer {part.name}", "use a length of 2 or more"
-            )
+        _check_length(part.name, source, length)
         _check_divisor(part, length, operand_width)
-        _check_count_range(part.name, network.biases[index], length)
-        bias = quantise_biases(network.biases[index], length)
+        _check_count_range(part.name, smaller.biases[index], length)
+        neuron = _neuron(part, weight, smaller.biases[index], length)
+        sources = choose_sources(
+            source,
+            weight,
+            length,
+            operand_width,
+            input_signed=index == 0 and description.input_signed,
+            generator=generator,
+            encoding=part.encoding,
+            adder=part.adder,
+        )
+        structure = LayerStructure(
+            name=part.name,
+            fan_in=weight.shape[1],
+            outputs=weight.shape[0],
+            bitstream_length=length,
+            input_signed=index == 0 and description.input_signed,
+            encoding=part.encoding,
+            adder=part.adder,
+            activation=part.activation,
+            # What spikes are counted as is a rate: the scale is the neuron's.
+            scale_exponent=part.scale_exponent if neuron is None else 0,
+            accumulator_width=MAX_ACCUMULATOR_WIDTH,
+            x_source=sources.x,
+            w_source=sources.w,
+            select_source=sources.select,
+            lif=neuron,
+            streams=part.streams,
+        )
+        bias = quantise_biases(smaller.biases[index], structure.bias_unit)
         biases.append(bias)
-        accumulator = _accumulator_width(part.name, part.accumulator_width, weight, bias, length)
-        input_signed = index == 0 and description.input_signed
-        x_source, w_source = choose_sources(
-            source, weight, length, operand_width, input_signed=input_signed, generator=generator
-        )
-        structures.append(
-            LayerStructure(
-                name=part.name,
-                fan_in=weight.shape[1],
-                outputs=weight.shape[0],
-                bitstream_length=length,
-                input_signed=input_signed,
-                activation=part.activation,
-                scale_exponent=part.scale_exponent,
-                accumulator_width=accumulator,
-                x_source=x_source,
-                w_source=w_source,
-            )
-        )
-    deviations = trained_deviations(trained, weights, biases, chosen, compressed.kept)
+        accumulator = _accumulator_width(structure, part.accumulator_width, weight, bias)
+        structures.append(structure.model_copy(update={"accumulator_width": accumulator}))
+    # From here on the trained network has the neurons that were chosen for it.
+    trained = replace(network, description=description.restyled(structures))
+    deviations = trained_deviations(
+        trained, weights, biases, [part.bias_unit for part in structures], compressed.kept
+    )
     layers = bound_layers(
         structures,
         weights,
+        biases,
         deviations,
         operand_width,
         description.confidence,
         len(network.features),
     )
+    require_certified(layers)
     parameters = IntegerWeights(weights, tuple(biases), compressed.widths)
     manifest = Manifest(
         network=description.name,
@@ -215,101 +211,6 @@ def plan_design(
         trained_bound=layers[-1].trained_bound,
     )
     return Design(manifest, parameters, network.features, network.labels)
-
-
-def bound_layers(
-    structures: Sequence[LayerStructure],
-    weights: Sequence[NDArray[np.int32]],
-    deviations: Sequence[NDArray[np.float64]],
-    operand_width: int,
-    confidence: float,
-    vectors: int,
-) -> list[Layer]:
-    """Compute every bound of a network's layers.
-
-    Parameters
-    ----------
-    structures : sequence of LayerStructure
-        The layers; bounds that they may already have are not looked at.
-    weights : sequence of numpy.ndarray
-        For each layer, shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
-    deviations : sequence of numpy.ndarray
-        For each layer, shape (outputs,), 0 or more: as `model.deviation.trained_deviations` gives
-        them.
-    operand_width : int
-        Operand width K in bits.
-    confidence : float
-        Of the Hoeffding radii, in (0, 1).
-    vectors : int
-        Number of vectors that the radii cover together.
-
-    Returns
-    -------
-    list of Layer
-        The layers with certificates, radii, quantisation terms and propagated bounds.
-    """
-    levels = 1 << operand_width
-    certificates = [
-        certificate_of(structure, weight, operand_width)
-        for structure, weight in zip(structures, weights, strict=True)
-    ]
-    # Rational numbers: the same bytes on every machine, and a bound that is not rounded down.
-    absolute = [fractions(np.abs(weight), levels) for weight in weights]
-    own = [fractions(part.numerators.max(axis=0), part.denominator) for part in certificates]
-    exponents = [structure.scale_exponent for structure in structures]
-    propagated = propagate(absolute, own, exponents, Fraction(1, 2 * levels))
-    moved = [np.array([Fraction(part) for part in layer.tolist()]) for layer in deviations]
-    # Against activations up to 1: re-encoding clamps at 1 - 2**-K, a whole step below.
-    against_trained = propagate(
-        absolute,
-        [certified + part for certified, part in zip(own, moved, strict=True)],
-        exponents,
-        Fraction(1, levels),
-    )
-    return [
-        Layer(
-            **{name: getattr(structure, name) for name in LayerStructure.model_fields},
-            **_synapse_counts(weight, operand_width),
-            certificate=_certificate_record(certificate),
-            hoeffding=_hoeffding(structure, weight, confidence, vectors),
-            quantisation=QuantisationTerms(
-                weight=0.5 / levels,
-                bias=0.5 / structure.bitstream_length,
-                reencoding=0.5 / levels if structure.activation == "clip" else 0.0,
-            ),
-            deviation=float(deviation.max()),
-            propagated_bound=float_above(bound.max()),
-            trained_bound=float_above(trained.max()),
-        )
-        for structure, weight, certificate, deviation, bound, trained in zip(
-            structures, weights, certificates, deviations, propagated, against_trained, strict=True
-        )
-    ]
-
-
-def certificate_of(
-    layer: LayerStructure, weights: NDArray[np.integer], operand_width: int
-) -> LayerCertificate:
-    """Compute a layer's certificate from its sources and weights.
-
-    Parameters
-    ----------
-    layer : Layer
-        The layer.
-    weights : numpy.ndarray
-        Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
-    operand_width : int
-        Operand width K in bits.
-    """
-    tables, lane_table = lane_tables(layer, operand_width)
-    return certify_layer(
-        tables,
-        lane_table,
-        weights,
-        layer.bitstream_length,
-        operand_width,
-        input_signed=layer.input_signed,
-    )
 
 
 def save_design(design: Design, folder: Path) -> Path:
@@ -390,10 +291,150 @@ def load_design(manifest: Manifest, folder: Path) -> Design:
     )
 
 
+def check_styles(network: Network) -> None:
+    """Refuse layers whose gates do not go with what they have to compute.
+
+    Parameters
+    ----------
+    network : Network
+        The trained network.
+
+    Raises
+    ------
+    InputError
+        If a layer that feeds another has no activation, or the last one has; if a unipolar layer
+        has signs; if streams go to a layer that cannot take them; if a ReLU can reach 1.
+    """
+    layers = network.description.layers
+    if layers[-1].activation != "none":
+        raise InputError(
+            f"the last layer has the activation {layers[-1].activation}, but the output stream"
+            " carries counts",
+            f"layer {layers[-1].name}",
+            'set its activation to "none"',
+        )
+    for index, (part, weight) in enumerate(zip(layers, network.weights, strict=True)):
+        where = f"layer {part.name}"
+        if index < len(layers) - 1 and part.activation == "none":
+            raise InputError(
+                "the layer has no activation, but feeds another, which takes magnitudes",
+                where,
+                'set its activation to "clip"',
+            )
+        if part.encoding == "unipolar":
+            signed_inputs = index == 0 and network.description.input_signed
+            if signed_inputs or (weight < 0).any():
+                raise InputError(
+                    f"unipolar streams have no sign, the {'inputs' if signed_inputs else 'weights'}"
+                    " have",
+                    where,
+                    "use the encoding bipolar or sign-magnitude",
+                )
+        if part.lif is not None and part.activation != "lif":
+            raise InputError(
+                "parameters of neurons that spike, but another activation",
+                where,
+                'set its activation to "lif"',
+            )
+        if part.lif is not None and part.lif.noise_bits:
+            raise InputError(
+                "neurons with noise have no source for it in a layer",
+                where,
+                "set noise_bits to 0",
+            )
+        if part.streams and (part.activation != "lif" or layers[index + 1].encoding == "bipolar"):
+            raise InputError(
+                "only spikes are streams, and only to a layer that is not bipolar",
+                where,
+                'set its activation to "lif", or its "streams" to false',
+            )
+    _check_relu(network)
+
+
+def _check_relu(network: Network) -> None:
+    """Refuse a ReLU that can reach the largest operand: beyond it would be a clip."""
+    description = network.description
+    fan_in = network.weights[0].shape[1]
+    low = np.full(fan_in, -1.0 if description.input_signed else 0.0)
+    high = np.ones(fan_in)
+    for part, weight, bias in zip(description.layers, network.weights, network.biases, strict=True):
+        ((low, high),) = activation_intervals([weight], [bias], [part.scale_exponent], (low, high))
+        if part.activation == "relu" and high.max() >= 1:
+            raise InputError(
+                "a neuron can reach 1, the end of what the next layer's operands hold",
+                f"layer {part.name}",
+                "use a smaller scale_exponent, or the activation clip",
+            )
+        if part.activation in ("step", "lif"):
+            low, high = np.zeros_like(low), np.ones_like(high)
+
+
+def _check_removal(layers: Sequence[LayerDescription]) -> None:
+    """Refuse to remove neurons by what they would do if they clipped."""
+    for part in layers[:-1]:
+        if part.activation not in ("clip", "relu"):
+            raise InputError(
+                f"which neurons are constant is known of a clip, not of {part.activation}",
+                f"layer {part.name}",
+                "leave the neurons in",
+            )
+
+
+def _check_length(name: str, source: SourceKind, length: int) -> None:
+    """Refuse a bitstream length before anything is computed with it."""
+    if length > MAX_LENGTH:
+        raise InputError(f"bitstream length {length}", f"layer {name}", f"use at most {MAX_LENGTH}")
+    if source in ("counter", "counter-lane"):
+        check_counter_length(length, f"layer {name}")
+    elif length < 1:
+        raise InputError(f"bitstream length {length}", f"layer {name}", "use a length of 1 or more")
+
+
+def _neuron(
+    layer: LayerDescription,
+    weights: NDArray[np.int32],
+    biases: NDArray[np.float64],
+    length: int,
+) -> LifNeuron | None:
+    """Return the parameters of a layer's neurons; without any, they integrate and fire.
+
+    Such a neuron has the layer's clip for its rate: gain / threshold is the power-of-two scale. It
+    is as wide as it takes never to saturate, with as many bits of fraction as that leaves, 8 of the
+    gain at most.
+    """
+    if layer.activation != "lif" or layer.lif is not None:
+        return layer.lif
+    most = largest_increment(layer, weights)
+    bias = float(np.abs(biases).max())
+    for gain_bits in range(8, -1, -1):
+        fraction = gain_bits - min(layer.scale_exponent, 0)
+        gain = 1 << (fraction + layer.scale_exponent)
+        reach = length * (gain * most + math.ceil(gain * bias) + 1)
+        width = max(reach, 1 << fraction).bit_length() + 1
+        if fraction <= 30 and width <= MAX_ACCUMULATOR_WIDTH:
+            return LifNeuron(
+                width=width,
+                fraction_bits=fraction,
+                gain=gain,
+                leak=0,
+                leak_shift=0,
+                threshold=1 << fraction,
+                reset="subtract",
+                reset_value=0,
+                refractory=0,
+                floor=-(1 << (width - 1)),
+            )
+    raise InputError(
+        f"a membrane that never saturates needs more than {MAX_ACCUMULATOR_WIDTH} bits",
+        f"layer {layer.name}",
+        "use a shorter bitstream",
+    )
+
+
 def _check_divisor(layer: LayerDescription, length: int, operand_width: int) -> None:
     """Refuse a scale whose re-encoding divides by more than the hardware can."""
     divisor = length << max(-(operand_width + layer.scale_exponent), 0)
-    if layer.activation == "clip" and divisor >= MAX_DIVISOR:
+    if layer.activation in ("clip", "relu") and divisor >= MAX_DIVISOR:
         raise InputError(
             f"scale exponent {layer.scale_exponent} with bitstream length {length}",
             f"layer {layer.name}",
@@ -431,115 +472,29 @@ def _check_count_range(name: str, biases: NDArray[np.float64], length: int) -> N
 
 
 def _accumulator_width(
-    name: str,
+    layer: LayerStructure,
     wanted: int | None,
     weights: NDArray[np.int32],
     biases: NDArray[np.int64],
-    length: int,
 ) -> int:
     """Return the accumulator width of a layer, or refuse a length that overflows it."""
-    # The hardware counts product XOR sign and corrects by the number of negative lanes, so any
-    # partial sum stays within bias +- synapses * L; a weight of zero is no synapse.
-    synapses = int(np.count_nonzero(weights, axis=1).max())
-    largest = int(np.abs(biases).max()) + max(synapses, 1) * length
+    length = layer.bitstream_length
+    if layer.lif is None:
+        # The hardware counts product XOR sign and corrects by the number of negative lanes, so any
+        # partial sum stays within bias +- increment * L; a weight of zero is no synapse.
+        largest = int(np.abs(biases).max()) + largest_increment(layer, weights) * length
+    else:
+        largest = length
     needed = largest.bit_length() + 1
     available = MAX_ACCUMULATOR_WIDTH if wanted is None else wanted
     if needed > available:
         raise InputError(
             f"bitstream length {length} needs an accumulator of {needed} bits,"
             f" there are {available}",
-            f"layer {name}",
+            f"layer {layer.name}",
             "use a shorter bitstream" + ("" if wanted is None else " or a wider accumulator"),
         )
     return needed if wanted is None else wanted
-
-
-def choose_sources(
-    kind: SourceKind,
-    weights: NDArray[np.int32],
-    length: int,
-    operand_width: int,
-    *,
-    input_signed: bool,
-    generator: np.random.Generator,
-) -> tuple[Source, Source]:
-    """Choose the x and the w source of a layer.
-
-    Parameters
-    ----------
-    kind : {'counter', 'counter-lane', 'lfsr', 'lfsr-lane'}
-        Which sources, see `plan_design`.
-    weights : numpy.ndarray
-        Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``; a counter's XOR constants are
-        chosen for them.
-    length : int
-        Bitstream length L.
-    operand_width : int
-        Operand width K in bits.
-    input_signed : bool
-        Whether inputs may be negative.
-    generator : numpy.random.Generator
-        From which the place of an LFSR's seed is drawn.
-
-    Returns
-    -------
-    x_source, w_source : CounterSource or LfsrSource
-        The sources.
-    """
-    fan_in = weights.shape[1]
-    if kind in ("counter", "counter-lane"):
-        scan = CertificateScan(weights, length, operand_width, input_signed=input_signed)
-        lane = kind == "counter-lane"
-        width = length.bit_length() - 1
-        return (
-            CounterSource(reversed=False, width=width, sharing="layer", xor_constants=[0]),
-            CounterSource(
-                reversed=True,
-                width=width,
-                sharing="lane" if lane else "layer",
-                xor_constants=scan.best_per_lane() if lane else [scan.best_shared()],
-            ),
-        )
-    lanes = fan_in if kind == "lfsr-lane" else 1
-    # All registers run through one cycle of states. It is made so long that the stretches they run
-    # through do not overlap: registers that follow each other closely are not independent.
-    width = next(
-        width
-        for width in _LFSR_WIDTHS
-        if (width >= operand_width and 2 * lanes * (length + 1) * width < 1 << width)
-        or width == _LFSR_WIDTHS[-1]
-    )
-    taps = maximal_taps(width)
-    period = (1 << width) - 1
-    first = int(generator.integers(1, period + 1))
-    seeds = [
-        advance(first, place * period // (2 * lanes), width, taps) for place in range(2 * lanes)
-    ]
-    x_source, w_source = (
-        LfsrSource(
-            width=width,
-            taps=list(taps),
-            step=width,
-            sharing="lane" if kind == "lfsr-lane" else "layer",
-            seeds=part,
-            xor_constants=[0],
-        )
-        for part in (seeds[0::2], seeds[1::2])
-    )
-    return x_source, w_source
-
-
-def _synapse_counts(weights: NDArray[np.int32], operand_width: int) -> dict[str, int]:
-    """Return how many weights cost a gate, which are wires, and how wide the comparators are."""
-    magnitudes = np.abs(weights)
-    compared = magnitudes[(magnitudes > 0) & (magnitudes < 1 << operand_width)]
-    # The lowest bit that is set decides how many of the upper bits a comparator looks at.
-    zeros_below = np.log2(compared & -compared).astype(np.int64)
-    return {
-        "synapses": int(np.count_nonzero(magnitudes)),
-        "constant_gates": int(np.count_nonzero(magnitudes == 1 << operand_width)),
-        "comparator_bits": int((operand_width - zeros_below).sum()),
-    }
 
 
 def _precision_record(plan: PrecisionPlan) -> PrecisionRecord:
@@ -566,63 +521,6 @@ def _precision_record(plan: PrecisionPlan) -> PrecisionRecord:
             )
             for layer in plan.layers
         ],
-    )
-
-
-def _hoeffding(
-    layer: LayerStructure, weights: NDArray[np.int32], confidence: float, vectors: int
-) -> HoeffdingBound:
-    """Return the simultaneous Hoeffding radius of a layer and what makes it sound."""
-    sources = (layer.x_source, layer.w_source)
-    random = "independent, and independent from cycle to cycle (random seeds, leap-ahead stepping)"
-    norm2 = False
-    if any(isinstance(source, CounterSource) for source in sources):
-        assumption = "fixed sources: sound because the exact certificate is not above the radius"
-    elif all(_own_stretches(source, layer) for source in sources):
-        norm2 = True
-        assumption = f"an x source and a w source for each lane, all {random}"
-    else:
-        assumption = f"x sources and w sources that lanes share, {random}"
-    # One range of 1 a synapse: g_i = 1 in the unnormalised weighted sum. norm2 needs sources of its
-    # own for every lane, a shared one makes the lanes' errors add up.
-    synapses = int(np.count_nonzero(weights, axis=1).max())
-    norm = math.sqrt(synapses) if norm2 else float(synapses)
-    family = layer.outputs * vectors
-    return HoeffdingBound(
-        theorem="Hoeffding 1963, theorem 2, two-sided, union bound over the family",
-        norm="norm2" if norm2 else "norm1",
-        norm_value=norm,
-        confidence=confidence,
-        family_size=family,
-        radius=simultaneous_radius(layer.bitstream_length, norm, confidence, family),
-        assumption=assumption,
-    )
-
-
-def _own_stretches(source: Source, layer: LayerStructure) -> bool:
-    """Return whether every lane has a register of its own with a stretch of states of its own.
-
-    XOR constants on a shared register do not count, and neither do registers whose cycle of states
-    is too short for the stretches that they run through: some would repeat others with a delay.
-    """
-    return (
-        isinstance(source, LfsrSource)
-        and source.sharing == "lane"
-        and len(source.seeds) == layer.fan_in
-        and 2 * layer.fan_in * (layer.bitstream_length + 1) * source.step < 1 << source.width
-    )
-
-
-def _certificate_record(certificate: LayerCertificate) -> Certificate:
-    """Return the part of a certificate that the manifest holds."""
-    direction, output = certificate.worst
-    return Certificate(
-        value=float(certificate.bound),
-        numerator=certificate.bound.numerator,
-        denominator=certificate.bound.denominator,
-        output=output,
-        sign=1 if direction == 0 else -1,
-        witness=[int(x) for x in certificate.witnesses[direction, output]],
     )
 
 

@@ -8,13 +8,21 @@ with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.manifest import CounterSource, LayerStructure, LfsrSource
+from model.manifest import (
+    CounterSource,
+    HaltonSource,
+    LayerStructure,
+    LfsrSource,
+    LifNeuron,
+    SobolSource,
+    Source,
+)
 
 
 @dataclass(frozen=True)
@@ -30,26 +38,30 @@ class LayerStreams:
     products : numpy.ndarray
         Shape (L, outputs, fan_in), int8: -1, 0 or +1.
     increments : numpy.ndarray
-        Shape (L, outputs), int64: what the parallel counter adds in each cycle.
+        Shape (L, outputs), int64: what the adder gives in each cycle.
+    spikes : numpy.ndarray or None
+        Shape (L, outputs), bool; None where neurons do not spike.
     counts : numpy.ndarray
-        Shape (outputs,), int64: the signed count after the last cycle, bias included.
+        Shape (outputs,), int64: the signed count after the last cycle, bias included; where neurons
+        spike, the number of spikes.
     """
 
     x_bits: NDArray[np.bool_]
     w_bits: NDArray[np.bool_]
     products: NDArray[np.int8]
     increments: NDArray[np.int64]
+    spikes: NDArray[np.bool_] | None
     counts: NDArray[np.int64]
 
 
 def source_words(
-    source: CounterSource | LfsrSource, length: int, operand_width: int, lanes: int
+    source: Source, length: int, operand_width: int, lanes: int
 ) -> Iterator[list[int]]:
     """Yield, cycle by cycle, the word that each lane's comparator sees.
 
     Parameters
     ----------
-    source : CounterSource or LfsrSource
+    source : Source
         The source.
     length : int
         Number of cycles.
@@ -58,33 +70,86 @@ def source_words(
     lanes : int
         Number of lanes.
     """
-    constants = source.xor_constants * (lanes if len(source.xor_constants) == 1 else 1)
+
+    def one_a_lane(entries: list[int]) -> list[int]:
+        return entries * lanes if len(entries) == 1 else entries
+
+    constants, rotations = one_a_lane(source.xor_constants), one_a_lane(source.rotations)
+    for base_words in _base_words(source, length, operand_width):
+        rotated: dict[tuple[str, int], int] = {}
+        words = []
+        for base, rotation, constant in zip(
+            base_words * (lanes if len(base_words) == 1 else 1), rotations, constants, strict=True
+        ):
+            if (base, rotation) not in rotated:
+                ring = base[rotation % len(base) :] + base[: rotation % len(base)]
+                rotated[base, rotation] = int(ring[:operand_width], 2)
+            words.append(rotated[base, rotation] ^ constant)
+        yield words
+
+
+def _base_words(source: Source, length: int, operand_width: int) -> Iterator[list[str]]:
+    """Yield, cycle by cycle, the base word or those of all registers, in binary."""
     if isinstance(source, CounterSource):
         for cycle in range(length):
-            digits = format(cycle, f"0{source.width}b")
+            # A counter of no bits has no digits; Python would write its 0 all the same.
+            digits = format(cycle, f"0{source.width}b") if source.width else ""
             if source.reversed:
                 digits = digits[::-1]
-            word = int(digits.ljust(operand_width, "0")[:operand_width], 2)
-            yield [word ^ constant for constant in constants]
-        return
-    # All lanes at once; one shift is that of `model.lfsr.shift`.
-    states = np.array(list(source.seeds) * (lanes if len(source.seeds) == 1 else 1), dtype=np.int64)
-    masks = np.array(constants, dtype=np.int64)
+            yield [digits.ljust(operand_width, "0")[:operand_width]]
+    elif isinstance(source, SobolSource):
+        for cycle in range(length):
+            word = 0
+            for bit, direction in enumerate(source.directions):
+                if cycle >> bit & 1:
+                    word ^= direction
+            yield [format(word, f"0{operand_width}b")]
+    elif isinstance(source, HaltonSource):
+        yield from _halton_words(source, length, operand_width)
+    else:
+        yield from _lfsr_words(source, length)
+
+
+def _halton_words(source: HaltonSource, length: int, operand_width: int) -> Iterator[list[str]]:
+    """Count in the base, digit by digit, and read the digits backwards behind the point."""
+    count = [0] * source.digits
+    for _ in range(length):
+        numerator = 0
+        for digit in count:
+            numerator = source.base * numerator + digit
+        word = (numerator << operand_width) // source.base**source.digits
+        yield [format(word, f"0{operand_width}b")]
+        for place in range(source.digits):
+            count[place] += 1
+            if count[place] < source.base:
+                break
+            count[place] = 0
+
+
+def _lfsr_words(source: LfsrSource, length: int) -> Iterator[list[str]]:
+    """Shift all registers at once, `step` times a cycle."""
+    states = np.array(source.seeds, dtype=np.int64)
     mask = (1 << source.width) - 1
     for _ in range(length):
-        yield (states >> (source.width - operand_width) ^ masks).tolist()
+        yield [format(state, f"0{source.width}b") for state in states.tolist()]
         for _ in range(source.step):
-            entering = states >> (source.taps[0] - 1)
-            for tap in source.taps[1:]:
-                entering = entering ^ states >> (tap - 1)
-            states = (states << 1 | entering & 1) & mask
+            if source.form == "fibonacci":
+                entering = np.zeros_like(states)
+                for tap in source.taps:
+                    entering = entering ^ states >> (tap - 1) & 1
+                states = (states << 1 | entering) & mask
+            else:
+                leaving = states >> (source.width - 1) & 1
+                states = states << 1 & mask
+                for tap in source.taps:
+                    states = states ^ leaving << (source.width - tap)
 
 
 def evaluate_layer(
     layer: LayerStructure,
     weights: NDArray[np.integer],
     biases: NDArray[np.integer],
-    inputs: NDArray[np.integer],
+    inputs: NDArray[np.integer] | NDArray[np.bool_],
     operand_width: int,
 ) -> LayerStreams:
     """Run one vector through one layer, bit by bit.
@@ -96,9 +161,9 @@ def evaluate_layer(
     weights : numpy.ndarray
         Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
     biases : numpy.ndarray
-        Shape (outputs,), integers in counts.
+        Shape (outputs,), integers: counts, or of neurons that spike the current.
     inputs : numpy.ndarray
-        Shape (fan_in,), signed magnitudes.
+        Shape (fan_in,), signed magnitudes; or shape (L, fan_in), bool: streams.
     operand_width : int
         Operand width K in bits.
 
@@ -108,63 +173,152 @@ def evaluate_layer(
         Everything that happened.
     """
     length = layer.bitstream_length
-    x_bits = np.zeros((length, layer.fan_in), dtype=np.bool_)
     w_bits = np.zeros((length, layer.outputs, layer.fan_in), dtype=np.bool_)
-    cycles = zip(
-        source_words(layer.x_source, length, operand_width, layer.fan_in),
-        source_words(layer.w_source, length, operand_width, layer.fan_in),
-        strict=True,
-    )
-    for cycle, (x_words, w_words) in enumerate(cycles):
-        x_bits[cycle] = np.asarray(x_words) < np.abs(inputs)
-        w_bits[cycle] = np.asarray(w_words)[None, :] < np.abs(weights)
-    negative = (inputs < 0)[None, :] ^ (weights < 0)
-    products = (x_bits[:, None, :] & w_bits).astype(np.int8)
-    products[:, negative] *= -1
-    increments = products.sum(axis=2, dtype=np.int64)
-    return LayerStreams(
-        x_bits, w_bits, products, increments, biases.astype(np.int64) + increments.sum(axis=0)
-    )
+    for cycle, w_words in enumerate(_weight_words(layer, operand_width)):
+        w_bits[cycle] = w_words < _levels(layer, weights, operand_width)
+    if inputs.ndim == 2:
+        x_bits, signs = inputs.astype(np.bool_), np.ones(layer.fan_in, dtype=np.int64)
+    else:
+        x_bits = np.zeros((length, layer.fan_in), dtype=np.bool_)
+        levels = _levels(layer, inputs.astype(np.int64), operand_width)
+        width = layer.word_width(operand_width)
+        for cycle, words in enumerate(source_words(layer.x_source, length, width, layer.fan_in)):
+            x_bits[cycle] = np.asarray(words) < levels
+        signs = np.sign(inputs)
+    if layer.encoding == "bipolar":
+        products = np.where(x_bits[:, None, :] == w_bits, 1, -1).astype(np.int8)
+    else:
+        products = (x_bits[:, None, :] & w_bits).astype(np.int8)
+        products[:, (signs < 0)[None, :] ^ (weights < 0)] *= -1
+    increments = np.zeros((length, layer.outputs), dtype=np.int64)
+    if layer.select_source is None:
+        increments = products.sum(axis=2, dtype=np.int64)
+    else:
+        bits = max(1, (layer.fan_in - 1).bit_length())
+        for cycle, (lane,) in enumerate(source_words(layer.select_source, length, bits, 1)):
+            if lane < layer.fan_in:
+                increments[cycle] = products[cycle, :, lane].astype(np.int64) << bits
+    spikes = None
+    if layer.lif is None:
+        counts = biases.astype(np.int64) + increments.sum(axis=0)
+    else:
+        spikes = np.array(
+            [
+                fire(layer.lif, column, current)
+                for column, current in zip(increments.T.tolist(), biases.tolist(), strict=True)
+            ],
+            dtype=np.bool_,
+        ).T
+        counts = spikes.sum(axis=0, dtype=np.int64)
+    return LayerStreams(x_bits, w_bits, products, increments, spikes, counts)
 
 
-def lane_counting_tables(
-    layer: LayerStructure, operand_width: int
-) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Count, for every lane and operand pair, the cycles in which both streams are 1.
+def fire(neuron: LifNeuron, increments: Sequence[int], current: int) -> list[bool]:
+    """Return in which cycles a neuron without noise spikes, with integers of any size.
 
-    The same as `model.counting.lane_tables`, by another way: every operand's bitstream is written
-    out and the ones in common are counted. It is what certificates are checked with.
+    Parameters
+    ----------
+    neuron : LifNeuron
+        Its parameters.
+    increments : sequence of int
+        What the adder gives in each cycle.
+    current : int
+        The neuron's bias, a cycle.
+    """
+    largest = (1 << (neuron.width - 1)) - 1
+    voltage, rest = 0, 0
+    spikes = []
+    for increment in increments:
+        if rest > 0:
+            rest -= 1
+            spikes.append(False)
+            continue
+        drive = neuron.gain * increment + current - neuron.leak
+        if neuron.leak_shift > 0:
+            drive -= voltage // (1 << neuron.leak_shift)
+        voltage = min(max(voltage + drive, neuron.floor, -largest - 1), largest)
+        spikes.append(voltage >= neuron.threshold)
+        if spikes[-1]:
+            rest = neuron.refractory
+            voltage = (
+                voltage - neuron.threshold if neuron.reset == "subtract" else neuron.reset_value
+            )
+    return spikes
+
+
+def written_out_lane_counts(
+    layer: LayerStructure,
+    inputs: NDArray[np.integer],
+    weights: NDArray[np.integer],
+    operand_width: int,
+) -> Iterator[NDArray[np.int64]]:
+    """Yield, lane by lane, the signed count that each input gives in each neuron.
+
+    The same as `model.counting.lane_counts`, by another way: every operand's bitstream is written
+    out, and products are added up cycle by cycle. It is what certificates are checked with.
 
     Parameters
     ----------
     layer : LayerStructure
         The layer.
+    inputs : numpy.ndarray
+        Shape (inputs,), signed magnitudes that are not negative except in bipolar encoding.
+    weights : numpy.ndarray
+        Shape (outputs, fan_in), integers from ``-2**K`` to ``2**K``.
     operand_width : int
         Operand width K in bits.
 
-    Returns
-    -------
-    tables : numpy.ndarray
-        Shape (different, ``2**K``, ``2**K + 1``), dtype int32.
-    lane_table : numpy.ndarray
-        Shape (fan_in,): the index into `tables` of each lane.
+    Yields
+    ------
+    numpy.ndarray
+        Shape (inputs, outputs), dtype int64.
     """
-    length, levels = layer.bitstream_length, 1 << operand_width
-    x_words = np.array(list(source_words(layer.x_source, length, operand_width, layer.fan_in)))
-    w_words = np.array(list(source_words(layer.w_source, length, operand_width, layer.fan_in)))
-    tables: list[NDArray[np.int32]] = []
-    known: dict[bytes, int] = {}
-    lane_table = np.empty(layer.fan_in, dtype=np.intp)
+    length, width = layer.bitstream_length, layer.word_width(operand_width)
+    x_words = np.array(list(source_words(layer.x_source, length, width, layer.fan_in)))
+    w_words = np.array(list(_weight_words(layer, operand_width)))
+    gain, selected = 1, None
+    if layer.select_source is not None:
+        bits = max(1, (layer.fan_in - 1).bit_length())
+        gain = 1 << bits
+        selected = np.array(
+            [lane for (lane,) in source_words(layer.select_source, length, bits, 1)]
+        )
+    x_levels = _levels(layer, inputs, operand_width)
+    w_levels = _levels(layer, weights, operand_width)
     for lane in range(layer.fan_in):
-        key = x_words[:, lane].tobytes() + w_words[:, lane].tobytes()
-        if key not in known:
-            known[key] = len(tables)
-            # Sums of ones stay below 2**24, up to which float32, the fast way, is exact.
-            x_bits = (x_words[:, lane, None] < np.arange(levels)).astype(np.float32)
-            w_bits = (w_words[:, lane, None] < np.arange(levels + 1)).astype(np.float32)
-            tables.append((x_bits.T @ w_bits).astype(np.int32))
-        lane_table[lane] = known[key]
-    return np.stack(tables), lane_table
+        # Sums of ones stay below 2**24, up to which float32, the fast way, is exact.
+        x_bits = (x_words[:, lane, None] < x_levels).astype(np.float32)
+        w_bits = (w_words[:, :, lane] < w_levels[:, lane]).astype(np.float32)
+        if layer.encoding == "bipolar":
+            x_bits, w_bits = 2 * x_bits - 1, 2 * w_bits - 1
+        else:
+            w_bits *= np.where(weights[:, lane] < 0, np.float32(-1), np.float32(1))
+        if selected is not None:
+            x_bits, w_bits = x_bits[selected == lane], w_bits[selected == lane]
+        yield (x_bits.T @ w_bits).astype(np.int64) * gain
+
+
+def _levels(
+    layer: LayerStructure, operands: NDArray[np.integer], operand_width: int
+) -> NDArray[np.int64]:
+    """Return what the comparators hold the words against for these operands."""
+    if layer.encoding == "bipolar":
+        return operands.astype(np.int64) + (1 << operand_width)
+    return np.abs(operands.astype(np.int64))
+
+
+def _weight_words(layer: LayerStructure, operand_width: int) -> Iterator[NDArray[np.int64]]:
+    """Yield, cycle by cycle, the words of the weights' comparators.
+
+    Shape (outputs, fan_in); (1, fan_in) where neurons share them.
+    """
+    lanes = layer.fan_in
+    if layer.w_source.sharing == "sng":
+        lanes *= layer.outputs
+    width = layer.word_width(operand_width)
+    for words in source_words(layer.w_source, layer.bitstream_length, width, lanes):
+        # Synapse (i, j) stands at i * outputs + j.
+        yield np.array(words, dtype=np.int64).reshape(layer.fan_in, -1).T
 
 
 def reencode(
@@ -191,3 +345,22 @@ def reencode(
         nearest = (2 * count * numerator + denominator) // (2 * denominator)
         magnitudes.append(min(max(nearest, 0), top))
     return magnitudes
+
+
+def next_magnitudes(
+    layer: LayerStructure, counts: NDArray[np.int64], operand_width: int
+) -> list[int]:
+    """Return the magnitudes that the next layer takes for a layer's counts.
+
+    Parameters
+    ----------
+    layer : LayerStructure
+        The layer that counted.
+    counts : numpy.ndarray
+        Shape (outputs,).
+    operand_width : int
+        Operand width K in bits.
+    """
+    if layer.activation == "step":
+        return [0 if count < 0 else (1 << operand_width) - 1 for count in counts.tolist()]
+    return reencode(counts, layer.bitstream_length, operand_width, layer.scale_exponent)

@@ -8,6 +8,8 @@ assignments can be compared exactly.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,6 +45,29 @@ def scan_constants(length: int, operand_width: int) -> tuple[NDArray[np.int64], 
         up[constant] = errors.max(axis=0)
         down[constant] = -errors.min(axis=0)
     return up, down
+
+
+@lru_cache(maxsize=64)
+def best_pair_constant(length: int, word_width: int) -> int:
+    """Return a constant for a counter pair whose worst operand pair has a small error.
+
+    Constants whose lowest bits are set, and the rest not, are tried: with operands of 8 bits and
+    256 cycles the best of all 256 constants is one of them.
+
+    Parameters
+    ----------
+    length : int
+        Bitstream length L, a power of two.
+    word_width : int
+        Bits of the words.
+    """
+    x_sequence = counter_sequence(length, word_width, reverse=False)
+    w_sequence = counter_sequence(length, word_width, reverse=True)
+    worst = []
+    for ones in range(word_width + 1):
+        table = counting_table(x_sequence, w_sequence ^ np.int32((1 << ones) - 1), word_width)
+        worst.append(int(np.abs(error_table(table, length, word_width)).max()))
+    return (1 << int(np.argmin(worst))) - 1
 
 
 class CertificateScan:

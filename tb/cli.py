@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import typer.core
@@ -22,6 +22,7 @@ from model.compression import compression_recipe
 from model.errors import CertibitError, InputError
 from model.limits import MAX_LENGTH
 from model.network import load_network
+from model.source_choice import Adder, Encoding, SourceKind
 from tb import flow
 from tb.summary import print_summary
 
@@ -78,15 +79,6 @@ class TargetName(StrEnum):
     LAYER = "layer"
 
 
-class SourceName(StrEnum):
-    """Names of source kinds on the command line."""
-
-    COUNTER = "counter"
-    COUNTER_LANE = "counter-lane"
-    LFSR = "lfsr"
-    LFSR_LANE = "lfsr-lane"
-
-
 Net = Annotated[Path, typer.Option(help="Network folder.")]
 Build = Annotated[Path, typer.Option(help="Folder of all build products.")]
 Sim = Annotated[
@@ -102,10 +94,43 @@ Length = Annotated[
     typer.Option(help="Bitstream length: one for all layers, or one a layer: 256,64."),
 ]
 Source = Annotated[
-    SourceName | None,
+    SourceKind | None,
     typer.Option(help="Number sources of every layer. Default: counter, or what --method needs."),
 ]
-_PLAN, _COMPRESS = "Precision plan", "Compression"
+_GATES, _PLAN, _COMPRESS = "Gates of all layers", "Precision plan", "Compression"
+SeedOption = Annotated[int, typer.Option("--seed", help="From which seeds of LFSRs are drawn.")]
+EncodingOption = Annotated[
+    Encoding | None,
+    typer.Option(
+        "--encoding",
+        help="What a stream stands for. Default: what the network says, sign-magnitude.",
+        rich_help_panel=_GATES,
+    ),
+]
+AdderOption = Annotated[
+    Adder | None,
+    typer.Option(
+        "--adder",
+        help="What adds up a cycle's products. Default: what the network says, parallel-counter.",
+        rich_help_panel=_GATES,
+    ),
+]
+NeuronOption = Annotated[
+    Literal["clip", "relu", "step", "lif"] | None,
+    typer.Option(
+        "--neuron",
+        help="What follows in all layers but the last. Default: what the network says, clip.",
+        rich_help_panel=_GATES,
+    ),
+]
+StreamOption = Annotated[
+    bool,
+    typer.Option(
+        "--stream",
+        help="Spikes of lif neurons are the next layer's input streams, not decoded in between.",
+        rich_help_panel=_GATES,
+    ),
+]
 Method = Annotated[
     MethodName | None,
     typer.Option(
@@ -203,6 +228,11 @@ SynapseError = Annotated[
 def design_request(
     length: Length = None,
     source: Source = None,
+    seed: SeedOption = 1,
+    encoding: EncodingOption = None,
+    adder: AdderOption = None,
+    neuron: NeuronOption = None,
+    stream: StreamOption = False,
     method: Method = None,
     target_error: TargetError = None,
     target: Target = TargetName.OUTPUT,
@@ -250,7 +280,7 @@ def design_request(
     lengths = _numbers(length, int, "bitstream lengths", "LENGTH", "give integers: 256 or 256,64")
     return flow.DesignRequest(
         lengths,
-        source.value if source else None,
+        source,
         compression_recipe(**recipe) if recipe else None,
         None
         if method is None
@@ -264,6 +294,13 @@ def design_request(
             min_length,
             max_length,
         ),
+        flow.GatesRequest(
+            encoding,
+            adder,
+            neuron,
+            streams=stream or None,
+        ),
+        seed,
     )
 
 

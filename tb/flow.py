@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,22 @@ from model.compression import compress_network
 from model.errors import InputError, ManifestError, SignoffError, ToolError
 from model.limits import MAX_LENGTH
 from model.manifest import MANIFEST_FILE, Compression, export_schema, load_manifest
-from model.network import Network, load_network
-from model.plan import Design, SourceKind, load_design, plan_design, save_design
+from model.network import Network, load_network, with_gates
+from model.plan import Design, load_design, plan_design, save_design
 from model.precision import Method, Scope
 from model.quantise import quantise_biases, quantise_weights
+from model.source_choice import Adder, Encoding, SourceKind
 from rtl_gen.generator import generate_rtl
 from tb.evidence import COUNTS_FILE, save_counts
-from tb.signoff import JUNIT_FILE, SIGNOFF_FILE, Signoff, WitnessRun, save_signoff, sign_off
+from tb.signoff import (
+    JUNIT_FILE,
+    SIGNOFF_FILE,
+    Signoff,
+    WitnessRun,
+    has_witnesses,
+    save_signoff,
+    sign_off,
+)
 from tb.simulate import RTL_FOLDER, Simulation, simulate_layer, simulate_network
 from tb.simulators import Simulator, find_simulator
 
@@ -113,6 +122,28 @@ class PrecisionRequest:
 
 
 @dataclass(frozen=True)
+class GatesRequest:
+    """Which gates all layers are to have; None leaves what the network's description says.
+
+    Attributes
+    ----------
+    encoding : {'unipolar', 'bipolar', 'sign-magnitude'} or None
+        Encoding of the operands.
+    adder : {'parallel-counter', 'mux'} or None
+        What adds the products of a cycle.
+    activation : {'clip', 'relu', 'step', 'lif'} or None
+        Of all layers but the last.
+    streams : bool or None
+        Whether spikes are the next layer's input streams.
+    """
+
+    encoding: Encoding | None = None
+    adder: Adder | None = None
+    activation: Literal["clip", "relu", "step", "lif"] | None = None
+    streams: bool | None = None
+
+
+@dataclass(frozen=True)
 class DesignRequest:
     """What kind of design is to be planned.
 
@@ -126,12 +157,18 @@ class DesignRequest:
         What to leave out first.
     precision : PrecisionRequest or None
         Who chooses the lengths.
+    gates : GatesRequest
+        What layers are made of.
+    seed : int
+        From which the seeds of LFSRs are drawn.
     """
 
     lengths: list[int] | None = None
     source: SourceKind | None = None
     compression: Compression | None = None
     precision: PrecisionRequest | None = None
+    gates: GatesRequest = GatesRequest()
+    seed: int = 1
 
 
 def plan_network(net: Path, folder: Path, request: DesignRequest) -> tuple[Network, Design]:
@@ -160,10 +197,17 @@ def plan_network(net: Path, folder: Path, request: DesignRequest) -> tuple[Netwo
 
 def design_network(network: Network, request: DesignRequest) -> Design:
     """Plan a design of a network that is loaded already; see `plan_network`."""
-    wanted = request.precision
+    wanted, gates = request.precision, request.gates
+    network = with_gates(
+        network, gates.encoding, gates.adder, gates.activation, streams=gates.streams
+    )
     if wanted is None:
         return plan_design(
-            network, request.lengths, request.source or "counter", compression=request.compression
+            network,
+            request.lengths,
+            request.source or "counter",
+            request.seed,
+            compression=request.compression,
         )
     if request.lengths is not None:
         raise InputError(
@@ -184,7 +228,7 @@ def design_network(network: Network, request: DesignRequest) -> Design:
         vectors=wanted.vectors,
         min_length=wanted.min_length,
         max_length=wanted.max_length,
-        seed=1,
+        seed=request.seed,
     )
     return manager.design(
         manager.plan(
@@ -211,6 +255,8 @@ def simulate_and_sign_off(
     simulators: Simulators,
     vectors: int | None,
     say: Say,
+    *,
+    second_vectors: int | None = None,
 ) -> Signoff:
     """Simulate a generated design and judge what came out.
 
@@ -230,6 +276,9 @@ def simulate_and_sign_off(
         Number of test vectors; default: all in Verilator, 100 in Icarus.
     say : callable
         Told what happens.
+    second_vectors : int, optional
+        Number of test vectors of the second simulator; default: as many as of the first, 100 where
+        that plays all.
 
     Returns
     -------
@@ -248,7 +297,9 @@ def simulate_and_sign_off(
         If another run is working in the folder.
     """
     with _sole_user(folder):
-        return _simulate_and_sign_off(network, net, design, folder, simulators, vectors, say)
+        return _simulate_and_sign_off(
+            network, net, design, folder, simulators, vectors, second_vectors, say
+        )
 
 
 def _simulate_and_sign_off(
@@ -258,6 +309,7 @@ def _simulate_and_sign_off(
     folder: Path,
     simulators: Simulators,
     vectors: int | None,
+    second_vectors: int | None,
     say: Say,
 ) -> Signoff:
     """Do what `simulate_and_sign_off` says, in a folder that nobody else works in."""
@@ -277,8 +329,8 @@ def _simulate_and_sign_off(
     save_counts(design.manifest, main.counts, folder / COUNTS_FILE)
     second = None
     if simulators.second is not None:
-        count = min(main_vectors, _vector_count(design, simulators.second, vectors))
-        count = min(count, DEFAULT_ICARUS_VECTORS) if vectors is None else count
+        wanted = vectors if second_vectors is None else second_vectors
+        count = min(main_vectors, DEFAULT_ICARUS_VECTORS if wanted is None else wanted)
         with _told(say, f"simulate {count} vectors in {_name(simulators.second)}") as note:
             second = simulate_network(
                 design, folder, simulators.second, design.features[:count], run_name="network"
@@ -292,12 +344,14 @@ def _simulate_and_sign_off(
     with _told(say, f"drive the certificates' witnesses in {_name(simulators.main)}"):
         witnesses = [
             drive_witnesses(design, index, folder, simulators.main)
+            if has_witnesses(design, index)
+            else None
             for index in range(len(design.manifest.layers))
         ]
     command = "WAVES=1 .venv/bin/certibit signoff"
     rerun = f"{command} --net {_quoted(net)} --build {_quoted(folder.parent)}"
     report = sign_off(network, design, main, witnesses, second, simulators.why_no_second, rerun)
-    runs = [main, *(run.simulation for run in witnesses), *([second] if second else [])]
+    runs = [main, *(run.simulation for run in witnesses if run), *([second] if second else [])]
     save_signoff(report, runs, folder)
     return report
 
@@ -428,7 +482,7 @@ def _is_of(network: Network, design: Design) -> bool:
         return False
     weights = [quantise_weights(part, manifest.operand_width) for part in smaller.network.weights]
     biases = [
-        quantise_biases(part, layer.bitstream_length)
+        quantise_biases(part, layer.bias_unit)
         for part, layer in zip(smaller.network.biases, manifest.layers, strict=True)
     ]
     pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
@@ -442,7 +496,14 @@ def _is_of(network: Network, design: Design) -> bool:
 
 
 def _check_promises(design: Design, folder: Path) -> None:
-    """Refuse to sign off a plan that says itself that it misses its target."""
+    """Refuse to sign off what says itself that it misses its target, or has faulty sources."""
+    for layer in design.manifest.layers:
+        for fault in layer.source_certificate.faults:
+            raise SignoffError(
+                f"layer {layer.name}: {fault}",
+                str(folder / MANIFEST_FILE),
+                "plan it with other sources, then sign it off",
+            )
     plan = design.manifest.precision
     if plan is not None and plan.shortfalls:
         raise SignoffError(

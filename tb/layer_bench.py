@@ -18,10 +18,11 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from numpy.typing import NDArray
 
 from model.counting import LayerCounter
-from model.forward import reencode_counts
+from model.forward import next_operands
 from model.manifest import Layer, load_manifest
 from model.plan import Design, load_design
-from model.streams import evaluate_layer, reencode
+from model.spiking import CycleLayer
+from model.streams import evaluate_layer, next_magnitudes
 from tb.harness import BENCH_FILE, CYCLES_FILE, INPUTS_FILE, read_results, read_trace
 from tb.network_bench import reset
 
@@ -78,7 +79,8 @@ async def test_counts_equal_golden(dut: Any) -> None:
         design().parameters.biases[bench()["layer"]],
     )
     width = design().manifest.operand_width
-    golden = LayerCounter(layer(), weights, biases, width).counts(inputs())
+    counter = LayerCounter if layer().lif is None else CycleLayer
+    golden = counter(layer(), weights, biases, width).counts(inputs())
     wrong = np.argwhere(measured != golden)
     assert not len(wrong), (
         f"{len(wrong)} of {golden.size} counts differ, first at vector {wrong[0][0]}, neuron"
@@ -99,6 +101,5 @@ async def test_results_equal_golden(dut: Any) -> None:
     if layer().activation == "none":
         assert (results == counts).all()
         return
-    scale = (layer().bitstream_length, width, layer().scale_exponent)
-    assert (results == reencode_counts(counts, *scale)).all()
-    assert results[0].tolist() == reencode(counts[0], *scale)
+    assert (results == next_operands(layer(), counts, width)).all()
+    assert results[0].tolist() == next_magnitudes(layer(), counts[0], width)

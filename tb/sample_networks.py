@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from model.manifest import LifNeuron
 from model.network import LayerDescription, Network, NetworkDescription
+from model.source_choice import Adder, Encoding
 
 
 def sample_network(
@@ -20,6 +22,11 @@ def sample_network(
     vectors: int = 16,
     last_activation: str = "none",
     features_per_beat: int = 4,
+    encoding: Encoding = "sign-magnitude",
+    adder: Adder = "parallel-counter",
+    activation: str = "clip",
+    lif: LifNeuron | None = None,
+    streams: bool = False,
 ) -> Network:
     """Make a network with random weights, biases and features.
 
@@ -38,9 +45,19 @@ def sample_network(
     vectors : int
         Number of feature vectors.
     last_activation : {'none', 'clip'}
-        Activation of the last layer; all others clip.
+        Activation of the last layer.
     features_per_beat : int
         Of the input stream.
+    encoding : {'unipolar', 'bipolar', 'sign-magnitude'}
+        Of all layers; in unipolar encoding weights and features have no sign.
+    adder : {'parallel-counter', 'mux'}
+        Of all layers.
+    activation : {'clip', 'relu', 'step', 'lif'}
+        Of all layers but the last.
+    lif : LifNeuron, optional
+        Parameters of neurons that spike.
+    streams : bool
+        Whether spikes are the next layer's input streams.
 
     Returns
     -------
@@ -51,13 +68,15 @@ def sample_network(
     exponents = list(scale_exponents) if scale_exponents is not None else [0] * layers
     weights, biases = [], []
     for fan_in, outputs in pairwise(widths):
-        weight = generator.uniform(-1, 1, (outputs, fan_in))
+        lowest = 0 if encoding == "unipolar" else -1
+        weight = generator.uniform(lowest, 1, (outputs, fan_in))
         special = generator.integers(0, 10, weight.shape)
         weight[special == 0] = 0.0
         weight[special == 1] = 1.0
-        weight[special == 2] = -1.0
+        weight[special == 2] = lowest
         weights.append(weight)
         biases.append(generator.uniform(-2, 2, outputs))
+    signed = signed and encoding != "unipolar"
     top = (1 << operand_bits) - 1
     features = generator.integers(-top if signed else 0, top + 1, (vectors, widths[0]))
     for row, value in enumerate((0, top, -top if signed else top)):
@@ -73,7 +92,11 @@ def sample_network(
             layers=[
                 LayerDescription(
                     name=f"layer{index}",
-                    activation="clip" if index < layers - 1 else last_activation,
+                    encoding=encoding,
+                    adder=adder,
+                    activation=activation if index < layers - 1 else last_activation,
+                    lif=lif if index < layers - 1 else None,
+                    streams=streams and index < layers - 1,
                     scale_exponent=exponents[index],
                     bitstream_length=256,
                 )

@@ -40,7 +40,14 @@ def print_summary(report: Signoff, console: Console) -> None:
         left = heading in ("layer", "verdict")
         table.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for layer in report.layers:
-        kinds = ("S1-counts", "S1-streams", "S2-certificate", "S2-hoeffding", "witness")
+        kinds = (
+            "S1-counts",
+            "S1-streams",
+            "S2-certificate",
+            "S2-hoeffding",
+            "S4-sources",
+            "witness",
+        )
         names = {f"{kind}-{layer.name}" for kind in kinds}
         names.add(f"S2-certificate-within-hoeffding-{layer.name}")
         own = [check for check in report.checks if check.id in names]
@@ -53,7 +60,7 @@ def print_summary(report: Signoff, console: Console) -> None:
             str(layer.mismatches),
             f"{layer.max_abs_error:.5f}",
             f"{layer.certified_bound:.5f}",
-            f"{layer.witness_error:.5f}",
+            "-" if layer.witness_error is None else f"{layer.witness_error:.5f}",
             f"{layer.hoeffding_radius:.3f}",
             "[red]FAIL[/red]" if failed else "[green]PASS[/green]",
         )

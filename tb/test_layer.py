@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.plan import Design, SourceKind, plan_design, save_design
+from model.plan import Design, plan_design, save_design
+from model.source_choice import SourceKind
 from rtl_gen.generator import generate_rtl
 from tb.bench_support import BENCH_BUILDS
 from tb.flow import drive_witnesses
@@ -118,7 +119,8 @@ def run_shape(shape: Shape, simulator_name: str, root: Path = BENCH_BUILDS / "la
     counts = run.counts[0]
     assert (counts[: shape.vectors] == counts[: -shape.vectors - 1 : -1]).all()
     measured = witness_errors(design, index, counts[shape.vectors : -shape.vectors])
-    assert (measured == design.certificate(index).numerators).all()
+    certificate = design.certificate(index)
+    assert (measured == certificate.numerators / certificate.denominator).all()
 
 
 @pytest.mark.parametrize("simulator", ["icarus"])
@@ -177,4 +179,6 @@ def test_first_layers_witnesses_reach_their_errors_through_the_whole_network(
     generate_rtl(design, folder / RTL_FOLDER)
     run = drive_witnesses(design, 0, folder, find_simulator(simulator))
     assert run.simulation.failure is None, run.simulation.failure
-    assert (witness_errors(design, 0, run.counts) == design.certificate(0).numerators).all()
+    certificate = design.certificate(0)
+    certified = certificate.numerators / certificate.denominator
+    assert (witness_errors(design, 0, run.counts) == certified).all()

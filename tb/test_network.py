@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from numpy.typing import NDArray
 
 from model.forward import GoldenNetwork
 from model.manifest import load_manifest, manifest_digest
-from model.plan import Design, SourceKind, load_design, plan_design, save_design
-from model.streams import evaluate_layer, reencode
+from model.plan import Design, load_design, plan_design, save_design
+from model.source_choice import SourceKind
+from model.streams import evaluate_layer, next_magnitudes
 from rtl_gen.generator import HDL_FOLDER, generate_rtl, hdl_sources
 from tb.bench_support import BENCH_BUILDS, bench_random, pauses
 from tb.harness import (
@@ -65,13 +66,14 @@ def golden() -> NDArray[np.int64]:
     manifest, parameters = design().manifest, design().parameters
     counts = GoldenNetwork(manifest, parameters).counts(design().features)[-1]
     for vector in range(2):
-        inputs: NDArray[np.integer] = design().features[vector]
+        inputs: Any = design().features[vector]
         for layer, weight, bias in zip(
             manifest.layers, parameters.weights, parameters.biases, strict=True
         ):
             streams = evaluate_layer(layer, weight, bias, inputs, manifest.operand_width)
-            scale = (layer.bitstream_length, manifest.operand_width, layer.scale_exponent)
-            inputs = np.asarray(reencode(streams.counts, *scale))
+            inputs = np.asarray(next_magnitudes(layer, streams.counts, manifest.operand_width))
+            if layer.streams:
+                inputs = streams.spikes
         assert (streams.counts == counts[vector]).all()
     return counts
 
@@ -287,6 +289,7 @@ class Case:
     operand_bits: int = 8
     signed: bool = True
     features_per_beat: int = 4
+    style: dict[str, Any] = field(default_factory=dict)
 
 
 CASES = {
@@ -296,10 +299,17 @@ CASES = {
     "short_then_long": Case((9, 3, 2), (4, 64), signed=False, features_per_beat=2),
     "divided": Case((5, 6, 4, 3), (37, 20, 9), "lfsr", features_per_beat=1),
     "two_banks": Case((4, 70, 2), (8, 8), "lfsr-lane", operand_bits=6, features_per_beat=8),
+    "streams": Case((5, 6, 4, 3), (9, 9, 9), "sobol", style={"activation": "lif", "streams": True}),
+    "bipolar_mux_step": Case(
+        (5, 6, 3),
+        (16, 8),
+        style={"encoding": "bipolar", "adder": "mux", "activation": "step"},
+    ),
 }
 RUNS = [("icarus", name) for name in CASES] + [
     ("verilator", "two_layers"),
     ("verilator", "divided"),
+    ("verilator", "streams"),
 ]
 
 
@@ -313,6 +323,7 @@ def test_network(simulator: str, case: str) -> None:
         operand_bits=shape.operand_bits,
         signed=shape.signed,
         features_per_beat=shape.features_per_beat,
+        **shape.style,
     )
     planned = plan_design(network, shape.lengths, shape.source)
     save_design(planned, folder)

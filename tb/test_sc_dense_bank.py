@@ -504,7 +504,7 @@ def _write(path: Path, text: str) -> None:
         ({"FanIn": 0, "CountWidth": 1}, "FanIn_must_be_positive"),
         ({"Neurons": 0}, "Neurons_must_be_positive"),
         ({"OperandWidth": 0}, "OperandWidth_must_be_positive"),
-        ({"Length": 1}, "Length_must_be_at_least_2"),
+        ({"Length": 0}, "Length_must_be_positive"),
         ({"FanIn": 4, "CountWidth": 2}, "CountWidth_must_be_the_bits_of_Slots"),
         ({"FanIn": 3, "CountWidth": 3}, "CountWidth_must_be_the_bits_of_Slots"),
         ({"FanIn": 1, "CountWidth": 0}, "CountWidth_must_be_the_bits_of_Slots"),

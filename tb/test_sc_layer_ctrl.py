@@ -268,8 +268,9 @@ def test_sc_layer_ctrl(simulator: str, parameter_set: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "rule"),
     [
-        ({"Length": 1, "CycleWidth": 1}, "Length_must_be_at_least_2"),
-        ({"Length": 0, "CycleWidth": 1}, "Length_must_be_at_least_2"),
+        ({"Length": 0, "CycleWidth": 1}, "Length_must_be_positive"),
+        ({"Length": 1, "CycleWidth": 2}, "CycleWidth_must_be_the_bits_of_Length_minus_1"),
+        ({"Length": 1, "CycleWidth": 0}, "CycleWidth_must_be_the_bits_of_Length_minus_1"),
         ({"Length": 8, "CycleWidth": 2}, "CycleWidth_must_be_the_bits_of_Length_minus_1"),
         ({"Length": 8, "CycleWidth": 4}, "CycleWidth_must_be_the_bits_of_Length_minus_1"),
         ({"Length": 9, "CycleWidth": 3}, "CycleWidth_must_be_the_bits_of_Length_minus_1"),

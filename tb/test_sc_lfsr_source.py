@@ -35,12 +35,13 @@ CLOCK_NS = 10
 
 
 class RegisterModel:
-    """A Fibonacci shift register, bit by bit; the newest bit stands first."""
+    """A shift register of either form, bit by bit; the newest bit stands first."""
 
     def __init__(self, parameters: dict[str, int], lane: int = 0) -> None:
         self.width = parameters["Width"]
         self.operand_width = parameters["OperandWidth"]
         self.shifts = parameters["Step"]
+        self.galois = bool(parameters["Galois"])
         self.taps = [t for t in range(1, self.width + 1) if parameters["Taps"] >> (t - 1) & 1]
         self.number = parameters["Seed"] >> (lane * self.width) & ((1 << self.width) - 1)
         self.seed = [self.number >> place & 1 for place in range(self.width)]
@@ -60,8 +61,14 @@ class RegisterModel:
     def advance(self) -> None:
         """Pass a cycle."""
         for _ in range(self.shifts):
-            fed_back = sum(self.bits[tap - 1] for tap in self.taps) % 2
-            self.bits = [fed_back, *self.bits[:-1]]
+            if not self.galois:
+                fed_back = sum(self.bits[tap - 1] for tap in self.taps) % 2
+                self.bits = [fed_back, *self.bits[:-1]]
+                continue
+            leaving = self.bits[-1]
+            self.bits = [0, *self.bits[:-1]]
+            for tap in self.taps:
+                self.bits[self.width - tap] ^= leaving
 
 
 class TB:
@@ -137,6 +144,7 @@ async def the_stream_is_the_golden_models(dut: Any) -> None:
     await tb.cycle(restart=True, advance=False)
     words = [await tb.cycle() for _ in range(300)]
     source = LfsrSource(
+        form="galois" if tb.model.galois else "fibonacci",
         width=tb.model.width,
         taps=tb.model.taps,
         step=tb.model.shifts,
@@ -207,13 +215,21 @@ async def full_period(dut: Any) -> None:
 
 
 def _register(
-    width: int, operand_width: int, step: int, taps: tuple[int, ...], seed: int, constant: int = 0
+    width: int,
+    operand_width: int,
+    step: int,
+    taps: tuple[int, ...],
+    seed: int,
+    constant: int = 0,
+    *,
+    galois: bool = False,
 ) -> dict[str, int]:
     return {
         "Lanes": 1,
         "Width": width,
         "OperandWidth": operand_width,
         "Step": step,
+        "Galois": int(galois),
         "Taps": sum(1 << (tap - 1) for tap in taps),
         "Seed": seed,
         "XorConstant": constant,
@@ -221,11 +237,17 @@ def _register(
 
 
 def _bank(
-    lanes: int, width: int, operand_width: int, step: int, taps: tuple[int, ...]
+    lanes: int,
+    width: int,
+    operand_width: int,
+    step: int,
+    taps: tuple[int, ...],
+    *,
+    galois: bool = False,
 ) -> dict[str, int]:
     """Return registers with seeds and constants of their own."""
     rng = random.Random(f"{lanes} lanes of {width} bits")
-    one = _register(width, operand_width, step, taps, seed=0)
+    one = _register(width, operand_width, step, taps, seed=0, galois=galois)
     seeds = [rng.randrange(1, 1 << width) for _ in range(lanes)]
     constants = [rng.getrandbits(operand_width) for _ in range(lanes)]
     one["Lanes"] = lanes
@@ -246,12 +268,27 @@ PARAMETER_SETS = {
     "usual": _register(16, 8, 16, (16, 15, 13, 4), seed=0xBEEF),
     "widest": _register(32, 15, 32, (32, 22, 2, 1), seed=0x8000_0001, constant=0x7FFF),
     "long_step": _register(32, 32, 45, (32, 22, 2, 1), seed=0xFFFF_FFFF),
+    "galois_one_bit": _register(3, 1, 1, (3, 2), seed=4, galois=True),
+    "galois_smallest_whole": _register(3, 3, 3, (3, 2), seed=5, galois=True),
+    "galois_odd": _register(7, 5, 4, (7, 6), seed=0x51, constant=0x0E, galois=True),
+    "galois_byte": _register(8, 8, 1, (8, 6, 5, 4), seed=0xC3, constant=0x3C, galois=True),
+    "galois_widest": _register(32, 32, 32, (32, 22, 2, 1), seed=0x8000_0001, galois=True),
+    "galois_long_step": _register(16, 16, 37, (16, 15, 13, 4), seed=0xCAFE, galois=True),
+    "galois_lanes": _bank(67, 12, 9, 12, (12, 6, 4, 1), galois=True),
 }
-FULL_PERIOD = ("smallest_whole", "byte_by_single_shifts", "byte")
+FULL_PERIOD = (
+    "smallest_whole",
+    "byte_by_single_shifts",
+    "byte",
+    "galois_smallest_whole",
+    "galois_byte",
+)
 CASES = [("icarus", name) for name in PARAMETER_SETS] + [
     ("verilator", "byte"),
     ("verilator", "widest"),
     ("verilator", "five_lanes"),
+    ("verilator", "galois_widest"),
+    ("verilator", "galois_lanes"),
 ]
 
 
@@ -280,11 +317,14 @@ def test_sc_lfsr_source(simulator: str, parameter_set: str) -> None:
 def test_the_golden_stream_has_the_words_of_a_register_worked_out_by_hand() -> None:
     # Taps 3 and 2 from state 001: 010, 101, 011, 111, 110, 100, 001.
     source = LfsrSource(width=3, taps=[3, 2], step=1, sharing="layer", seeds=[1], xor_constants=[0])
-    words = [word for (word,) in islice(source_words(source, 8, 3, lanes=1), 8)]
-    model = RegisterModel(_register(3, 3, 1, (3, 2), seed=1))
-    for word in (1, 2, 5, 3, 7, 6, 4, 1):
-        assert words.pop(0) == word == model.word()
-        model.advance()
+    galois = source.model_copy(update={"form": "galois"})
+    # The Galois form: 1 leaves and inverts bits 0 and 1, 3 - 3 and 3 - 2.
+    for form, by_hand in ((source, (1, 2, 5, 3, 7, 6, 4, 1)), (galois, (1, 2, 4, 3, 6, 7, 5, 1))):
+        words = [word for (word,) in islice(source_words(form, 8, 3, lanes=1), 8)]
+        model = RegisterModel(_register(3, 3, 1, (3, 2), seed=1, galois=form is galois))
+        for word in by_hand:
+            assert words.pop(0) == word == model.word()
+            model.advance()
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
@@ -296,6 +336,7 @@ def test_the_golden_stream_has_the_words_of_a_register_worked_out_by_hand() -> N
         ({"OperandWidth": 0}, "OperandWidth_must_be_1_to_Width"),
         ({"OperandWidth": 17}, "OperandWidth_must_be_1_to_Width"),
         ({"Step": 0}, "Step_must_be_positive"),
+        ({"Galois": 2}, "Galois_must_be_0_or_1"),
         ({"Seed": "16'h0"}, "Seed_must_not_be_zero"),
         ({"Lanes": 2, "Seed": "32'h0001"}, "Seed_must_not_be_zero"),
         ({"Lanes": 2, "Seed": "32'h00010000"}, "Seed_must_not_be_zero"),

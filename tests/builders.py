@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.design_bounds import bound_layers
 from model.errors import CertibitError
 from model.files import npz_bytes
 from model.forward import IntegerWeights
@@ -23,13 +24,16 @@ from model.lfsr import maximal_taps
 from model.manifest import (
     CounterSource,
     DataFile,
+    HaltonSource,
     LayerStructure,
     LfsrSource,
     Manifest,
+    SobolSource,
     Source,
 )
 from model.network import LayerDescription, Network, NetworkDescription
-from model.plan import Design, bound_layers
+from model.plan import Design
+from model.sobol import SOBOL_DIMENSIONS, sobol_directions
 
 MNIST = Path(__file__).parents[1] / "networks" / "mnist_pca50"
 
@@ -78,6 +82,51 @@ def random_source(
         sharing=sharing,
         seeds=rng.integers(1, 1 << width, fan_in if shape.own_seeds else 1).tolist(),
         xor_constants=constants,
+    )
+
+
+SOURCE_KINDS = ("counter", "reversed", "sobol", "halton", "fibonacci", "galois")
+
+
+def random_lane_source(
+    rng: np.random.Generator,
+    kind: str,
+    sharing: Literal["layer", "lane", "sng"],
+    lanes: int,
+    word_width: int,
+    length: int,
+) -> Source:
+    """Draw a source of any kind, with or without rotations, constants and seeds for each lane."""
+
+    def entries(low: int, high: int) -> list[int]:
+        drawn: list[int] = rng.integers(low, high, lanes if rng.random() < 0.5 else 1).tolist()
+        return drawn
+
+    common: dict[str, Any] = {
+        "sharing": sharing,
+        "xor_constants": entries(0, 1 << word_width),
+        "rotations": entries(0, 40) if rng.random() < 0.6 else [0],
+    }
+    bits = (length - 1).bit_length()
+    if kind in ("counter", "reversed"):
+        return CounterSource(reversed=kind == "reversed", width=bits, **common)
+    if kind == "sobol":
+        dimension = int(rng.integers(1, SOBOL_DIMENSIONS + 1))
+        count = max(bits, 1) + int(rng.integers(0, 2))
+        directions = sobol_directions(dimension, count, word_width)
+        return SobolSource(dimension=dimension, directions=directions, **common)
+    if kind == "halton":
+        base = (2, 3, 5)[rng.integers(0, 3)]
+        digits = next(digits for digits in range(1, 21) if base**digits >= length)
+        return HaltonSource(base=base, digits=digits + int(rng.integers(0, 2)), **common)
+    width = int(rng.integers(max(3, word_width), 33))
+    return LfsrSource(
+        form="galois" if kind == "galois" else "fibonacci",
+        width=width,
+        taps=list(maximal_taps(width)),
+        step=int(rng.integers(1, width + 9)),
+        seeds=entries(1, 1 << width),
+        **common,
     )
 
 
@@ -173,6 +222,27 @@ def random_design(
     return make_design(structures, weights, biases, features, labels, operand_width)
 
 
+def with_sources(
+    design: Design,
+    rng: np.random.Generator,
+    kinds: Sequence[str],
+    sharing: Literal["layer", "lane"],
+) -> Design:
+    """Exchange the sources of all layers for others, of these kinds in turn, and nothing else."""
+    layers = []
+    turn = cycle(kinds)
+    width = design.manifest.operand_width
+    for layer in design.manifest.layers:
+        lanes = 1 if sharing == "layer" else layer.fan_in
+        x_source, w_source = (
+            random_lane_source(rng, kind, sharing, lanes, width, layer.bitstream_length)
+            for kind in (next(turn), next(turn))
+        )
+        layers.append(layer.model_copy(update={"x_source": x_source, "w_source": w_source}))
+    manifest = design.manifest.model_copy(update={"layers": layers})
+    return replace(design, manifest=manifest)
+
+
 def make_design(
     structures: Sequence[LayerStructure],
     weights: Sequence[NDArray[np.int32]],
@@ -183,7 +253,7 @@ def make_design(
 ) -> Design:
     """Bound layers and put them into a manifest."""
     nowhere = [np.zeros(len(weight)) for weight in weights]
-    layers = bound_layers(structures, weights, nowhere, operand_width, 0.95, len(features))
+    layers = bound_layers(structures, weights, biases, nowhere, operand_width, 0.95, len(features))
     widths = tuple(np.full(weight.shape, operand_width, dtype=np.uint8) for weight in weights)
     arrays: dict[str, NDArray[Any]] = {}
     for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):

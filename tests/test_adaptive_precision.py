@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.adaptive_precision import AdaptivePrecisionManager
+from model.design_bounds import certificate_of
 from model.errors import InputError
 from model.forward import GoldenNetwork, quantised_forward
 from model.network import Network
-from model.plan import Design, certificate_of
+from model.plan import Design
 from model.precision import Method, PrecisionPlan, PrecisionWarning, precision_plan_manifest
 from model.quantise import quantise_weights
 from tests.builders import check_message, random_inputs, small_network

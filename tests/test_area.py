@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.synthesis import Area, design_areas
 from model.manifest import Compression
 from model.network import Network
-from model.plan import Design, SourceKind, plan_design
+from model.plan import Design, plan_design
+from model.source_choice import SourceKind
 from tests.builders import small_network
 
 pytestmark = [pytest.mark.slow, pytest.mark.lint]

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from model.bounds import hoeffding_half_width, propagate, simultaneous_radius
 from model.errors import InputError
 from model.forward import GoldenNetwork, quantised_forward
-from model.plan import Design, choose_sources
+from model.plan import Design
 from model.sequences import source_sequence
+from model.source_choice import choose_sources
 from tests.builders import check_message, random_design
 
 
@@ -171,7 +172,7 @@ def test_planned_lanes_of_lfsrs_are_as_independent_as_norm2_needs() -> None:
     generator = np.random.default_rng(5)
     totals = []
     for _ in range(draws):
-        x_source, w_source = choose_sources(
+        x_source, w_source, _ = choose_sources(
             "lfsr-lane",
             np.ones((1, lanes), dtype=np.int32),
             length,

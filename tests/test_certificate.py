@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from model.certificate import error_table
 from model.counting import counting_table
+from model.design_bounds import certificate_of
 from model.manifest import CounterSource, LayerStructure
-from model.plan import certificate_of
 from model.sequences import counter_sequence
 from model.streams import evaluate_layer, source_words
 from model.xor_constants import CertificateScan, scan_constants

@@ -161,7 +161,9 @@ def test_a_last_layer_that_clips(folder: NetworkFolder, tmp_path: Path) -> None:
     folder.description["layers"][1]["activation"] = "clip"
     net = folder.write(tmp_path / "net")
     done = certibit("run", "--net", net, "--build", tmp_path / "build", "--sim", "verilator")
-    check_refusal(done, "the last layer clips", "layer layer_1", 'activation to "none"')
+    check_refusal(
+        done, "the last layer has the activation clip", "layer layer_1", 'activation to "none"'
+    )
     assert not (tmp_path / "build" / "small" / "rtl").exists()
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.manifest import manifest_digest
-from model.plan import Design, SourceKind, plan_design
+from model.manifest import LfsrSource, manifest_digest
+from model.plan import Design, plan_design
+from model.source_choice import SourceKind
 from rtl_gen.generator import (
     BANK_NEURONS,
     TOP_MODULE,
@@ -20,7 +22,7 @@ from rtl_gen.generator import (
     layer_module,
     render_design,
 )
-from tests.builders import random_design, small_network, snapshot
+from tests.builders import SOURCE_KINDS, random_design, small_network, snapshot, with_sources
 
 KINDS: list[SourceKind] = ["counter", "counter-lane", "lfsr", "lfsr-lane"]
 
@@ -141,6 +143,62 @@ def check_layout(texts: dict[str, str]) -> None:
         for number, line in enumerate(text.split("\n"), 1):
             assert len(line) <= 100, f"{name}:{number} has {len(line)} columns: {line}"
             assert line == line.rstrip(), f"{name}:{number} ends in blanks"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_layout_of_every_kind_of_source(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = small_network(rng, (200, 5, 3), length=64)
+    kinds = rng.permutation(SOURCE_KINDS).tolist()
+    check_layout(render_design(with_sources(plan_design(network), rng, kinds, "lane")))
+
+
+def register(**changes: object) -> LfsrSource:
+    """A register of 16 bits for the 5 inputs of the planned design."""
+    legal = {"width": 16, "taps": [16, 15, 13, 4], "step": 16, "sharing": "lane"}
+    return LfsrSource.model_validate(legal | {"seeds": [1], "xor_constants": [0]} | changes)
+
+
+def layer_with(source: LfsrSource) -> str:
+    """Return the first layer's text, with this source of its x operands."""
+    design = planned()
+    layers = list(design.manifest.layers)
+    layers[0] = layers[0].model_copy(update={"x_source": source})
+    manifest = design.manifest.model_copy(update={"layers": layers})
+    return render_design(replace(design, manifest=manifest))["certibit_layer_0.v"]
+
+
+def test_lanes_of_one_register_share_it() -> None:
+    """Rotations and constants are wires and inverters; only seeds cost registers."""
+    for changes in (
+        {"rotations": [0, 3, 6, 9, 12]},
+        {"xor_constants": [1, 2, 3, 4, 5]},
+        {"rotations": [5], "xor_constants": [1, 2, 3, 4, 5]},
+    ):
+        text = layer_with(register(**changes))
+        assert ".Lanes(1)" in text
+        assert text.count("sc_lfsr_source") == 1
+        assert ".r_i(x_planes)" in text
+    seeds = layer_with(register(seeds=[1, 2, 3, 4, 5], xor_constants=[7]))
+    assert ".Lanes(5)" in seeds
+    assert "x_planes" not in seeds
+
+
+def test_only_galois_registers_say_so() -> None:
+    assert "Galois" not in layer_with(register())
+    assert ".Galois(1)" in layer_with(register(form="galois"))
+
+
+def test_layers_without_a_counter_do_not_use_the_cycle() -> None:
+    """A Sobol source counts cycles; Halton sources and registers have states of their own."""
+    rng = np.random.default_rng(3)
+    for kinds, unused in (
+        (("sobol", "halton"), False),
+        (("fibonacci", "counter"), False),
+        (("halton", "galois"), True),
+    ):
+        texts = render_design(with_sources(planned(), rng, kinds, "layer"))
+        assert ("unused_cycle" in texts["certibit_layer_0.v"]) == unused
 
 
 @pytest.mark.parametrize("kind", KINDS)

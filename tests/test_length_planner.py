@@ -19,10 +19,12 @@ from model.layer_bounds import longest_with_own_stretches
 from model.length_choice import Candidates, Chain, least_cost, least_error, least_sum
 from model.length_planner import assign_lengths
 from model.limits import MAX_LENGTH
+from model.manifest import LfsrSource
 from model.network import LayerDescription, Network, NetworkDescription
-from model.plan import choose_sources, plan_design
+from model.plan import plan_design
 from model.precision import LayerPrecision, Method, PrecisionWarning
 from model.quantise import quantise_weights
+from model.source_choice import choose_sources
 from tests.builders import check_message
 
 # Many processes or many searches: as a whole more than the quick subset has time for.
@@ -166,7 +168,7 @@ def test_the_manifest_agrees_on_what_own_stretches_are() -> None:
     for fan_in in (3, 90):
         last = min(longest_with_own_stretches(fan_in), MAX_LENGTH - 1)
         for length in (last, last + 1):
-            x_source, _ = choose_sources(
+            x_source, _, _ = choose_sources(
                 "lfsr-lane",
                 np.ones((1, fan_in), dtype=np.int32),
                 length,
@@ -174,6 +176,7 @@ def test_the_manifest_agrees_on_what_own_stretches_are() -> None:
                 input_signed=True,
                 generator=np.random.default_rng(1),
             )
+            assert isinstance(x_source, LfsrSource)
             width = x_source.width
             own = 2 * fan_in * (length + 1) * width < 1 << width
             assert own == (length <= longest_with_own_stretches(fan_in))

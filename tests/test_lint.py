@@ -8,17 +8,20 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from model.network import LayerDescription, Network, NetworkDescription
-from model.plan import SourceKind, plan_design
+from model.plan import plan_design
+from model.source_choice import Adder, Encoding, SourceKind
 from rtl_gen.generator import HDL_FOLDER, TOP_MODULE, generate_rtl, hdl_sources
 from tb.simulators import find_simulator
+from tests.builders import SOURCE_KINDS, with_sources
 
 pytestmark = pytest.mark.lint
 
@@ -29,14 +32,24 @@ SOURCES = hdl_sources()
 
 @dataclass(frozen=True)
 class Shape:
-    """A network to generate: the kind of its sources, its sizes, its lengths."""
+    """A network to generate: the kind of its sources, its sizes, its lengths.
+
+    With `kinds`, sources are exchanged for random ones of those kinds, in turn.
+    """
 
     source: SourceKind
     sizes: tuple[int, ...]
     lengths: tuple[int, ...]
     signed: bool
+    kinds: tuple[str, ...] = ()
+    sharing: Literal["layer", "lane"] = "lane"
+    encoding: Encoding = "sign-magnitude"
+    adder: Adder = "parallel-counter"
+    activation: Literal["clip", "step", "lif"] = "clip"
+    streams: bool = False
 
 
+PC: Adder = "parallel-counter"
 # More than 64 neurons make two banks; a length that is no power of two makes a division.
 NETWORKS = {
     "smallest": Shape("counter", (1, 1), (2,), signed=False),
@@ -48,9 +61,37 @@ NETWORKS = {
     "lfsr_two_banks": Shape("lfsr", (6, 70, 3), (100, 37), signed=False),
     "lfsr_lane": Shape("lfsr-lane", (6, 5, 3), (64, 100), signed=False),
     "lfsr_lane_two_banks": Shape("lfsr-lane", (6, 70, 3), (37, 64), signed=True),
+    "sobol_halton": Shape("counter", (6, 5, 3), (16, 32), True, ("sobol", "halton"), "layer"),
+    "every_kind": Shape("counter", (6, 5, 4, 3), (16, 8, 32), True, SOURCE_KINDS),
+    "galois": Shape("lfsr", (6, 5, 4, 3), (37, 64, 9), False, ("galois", "galois", "fibonacci")),
+    "rotated": Shape("counter", (67, 5, 3), (64, 8), False, (*SOURCE_KINDS[::-1],)),
+    "unipolar_streams": Shape(
+        "sobol", (6, 5, 4, 3), (16, 16, 16), False, (), "lane", "unipolar", PC, "lif", True
+    ),
+    "bipolar_mux": Shape("counter", (6, 5, 3), (16, 32), True, (), "lane", "bipolar", "mux", "lif"),
+    "bipolar_counter": Shape(
+        "lfsr-rotated", (6, 70, 3), (9, 5), True, (), "lane", "bipolar", PC, "step"
+    ),
+    "synapses": Shape("lfsr-sng", (6, 70, 3), (20, 1), True, activation="step"),
+    "mux_streams": Shape(
+        "lfsr-lane", (6, 70, 3), (9, 9), True, (), "lane", "sign-magnitude", "mux", "lif", True
+    ),
 }
-# Between them they hold every module.
-SYNTHESISED = ("counter", "lfsr")
+# What a module instantiates.
+PARTS: dict[str, tuple[str, ...]] = {
+    "sc_lif_bank": ("sc_lif_neuron",),
+    "sc_counter_increment": ("sc_parallel_counter",),
+    "sc_mux_increment": ("sc_mux_adder",),
+}
+# Between them they hold every module but the blocks.
+SYNTHESISED = ("counter", "lfsr", "sobol_halton", "unipolar_streams", "bipolar_mux", "synapses")
+# Modules for designs of one's own, each with parameters with which all of it is there.
+BLOCKS: dict[str, dict[str, int | str]] = {
+    "sc_or_adder": {"Inputs": 7, "Neurons": 5},
+    "sc_stochastic_counter": {"Neurons": 5, "Length": 16, "CountWidth": 5},
+    "sc_saturating_counter": {"Neurons": 5, "StateWidth": 3},
+    "sc_delay_line": {"Lanes": 3, "Depths": "24'h01_00_05"},
+}
 
 
 @functools.cache
@@ -65,18 +106,22 @@ def network(shape: Shape) -> Network:
             name="lint",
             operand_bits=bits,
             confidence=0.95,
+            input_signed=shape.signed,
             layers=[
                 LayerDescription(
                     name=f"layer{index}",
-                    activation="none" if index == last else "clip",
+                    activation="none" if index == last else shape.activation,
                     scale_exponent=1,
                     bitstream_length=length,
+                    encoding=shape.encoding,
+                    adder=shape.adder,
+                    streams=shape.streams and index < last,
                 )
                 for index, length in enumerate(shape.lengths)
             ],
         ),
         tuple(
-            rng.uniform(-1, 1, (outputs, inputs))
+            rng.uniform(0 if shape.encoding == "unipolar" else -1, 1, (outputs, inputs))
             for inputs, outputs in zip(shape.sizes, shape.sizes[1:], strict=False)
         ),
         tuple(rng.uniform(-1, 1, outputs) for outputs in shape.sizes[1:]),
@@ -94,7 +139,10 @@ def generated(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
 def generate(name: str, folder: Path) -> list[Path]:
     """Generate the sources of a network."""
     shape = NETWORKS[name]
-    return generate_rtl(plan_design(network(shape), source=shape.source), folder / name)
+    design = plan_design(network(shape), source=shape.source)
+    if shape.kinds:
+        design = with_sources(design, np.random.default_rng(5), shape.kinds, shape.sharing)
+    return generate_rtl(design, folder / name)
 
 
 def verilator(top: str, sources: Sequence[Path], waivers: Path) -> list[str]:
@@ -141,16 +189,22 @@ def tool(name: str) -> str:
     return found
 
 
-def synthesise(top: str, sources: Sequence[Path], folder: Path) -> subprocess.CompletedProcess[str]:
+def synthesise(
+    top: str,
+    sources: Sequence[Path],
+    folder: Path,
+    parameters: Mapping[str, int | str] | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Synthesise a design in Yosys, which ends with an error for latches and for bad wiring."""
     folder.mkdir()
+    settings = "".join(f" -chparam {name} {value}" for name, value in (parameters or {}).items())
     for source in sources:
         shutil.copy(source, folder)
     latches = "t:$dlatch t:$adlatch t:$dlatchsr t:$_DLATCH_* t:$_DLATCHSR_* %u %u %u %u"
     commands = [
         # Not every folder of the machine is visible to it, but the one that it runs in is.
         *(f"read_verilog {source.name}" for source in sources),
-        f"hierarchy -check -top {top}",
+        f"hierarchy -check -top {top}{settings}",
         "proc",
         "check -assert",
         f"select -assert-none {latches}",
@@ -171,7 +225,8 @@ def synthesise(top: str, sources: Sequence[Path], folder: Path) -> subprocess.Co
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_verilator_accepts_every_module_alone(source: Path) -> None:
-    assert verilator(source.stem, [source], VERILATOR_WAIVERS) == []
+    parts = [HDL_FOLDER / f"{part}.v" for part in PARTS.get(source.stem, ())]
+    assert verilator(source.stem, [source, *parts], VERILATOR_WAIVERS) == []
 
 
 def test_verilator_accepts_generated_networks(generated: list[Path]) -> None:
@@ -194,10 +249,18 @@ def test_yosys_synthesises_a_network_without_latches(name: str, tmp_path: Path) 
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def test_the_synthesised_networks_hold_every_module(tmp_path: Path) -> None:
+def test_every_module_is_synthesised_in_a_network_or_alone(tmp_path: Path) -> None:
     texts = [path.read_text() for name in SYNTHESISED for path in generate(name, tmp_path / name)]
     used = {name for text in texts for name in re.findall(r"^  (\w+) #\(", text, re.MULTILINE)}
-    assert used == {source.stem for source in SOURCES}
+    used |= {part for name in used for part in PARTS.get(name, ())}
+    assert used | BLOCKS.keys() == {source.stem for source in SOURCES}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_yosys_synthesises_every_block_without_latches(name: str, tmp_path: Path) -> None:
+    sources = [source for source in SOURCES if source.stem == name]
+    done = synthesise(name, sources, tmp_path / "synthesis", BLOCKS[name])
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -29,7 +29,9 @@ from model.manifest import (
     manifest_digest,
     save_manifest,
 )
-from model.plan import Design, SourceKind, load_design, plan_design, save_design
+from model.plan import Design, load_design, plan_design, save_design
+from model.source_choice import Adder, Encoding, SourceKind
+from tb.sample_networks import sample_network
 from tests.builders import check_message, random_design, small_network
 
 KINDS: list[SourceKind] = ["counter", "counter-lane", "lfsr", "lfsr-lane"]
@@ -189,19 +191,19 @@ Change = Callable[[dict[str, Any]], None]
 MISFITS: list[tuple[str, Change, str]] = [
     ("unknown key", lambda m: m.update(surprise=1), "surprise"),
     ("unknown key in a layer", lambda m: m["layers"][0].update(colour="red"), "colour"),
-    ("wrong version", lambda m: m.update(schema_version="certibit-manifest/2"), "schema_version"),
+    ("wrong version", lambda m: m.update(schema_version="certibit-manifest/3"), "schema_version"),
     ("missing version", lambda m: m.pop("weights"), "weights"),
     ("no layers", lambda m: m.update(layers=[]), "layers"),
     ("wrong type", lambda m: m["layers"][0].update(fan_in="many"), "fan_in"),
-    ("length of one", lambda m: m["layers"][0].update(bitstream_length=1), "bitstream_length"),
+    ("length of zero", lambda m: m["layers"][0].update(bitstream_length=0), "bitstream_length"),
     ("unknown source", lambda m: m["layers"][0]["x_source"].update(kind="dice"), "x_source"),
     ("shapes", lambda m: m["layers"][1].update(fan_in=5), "layer_0 has 4 outputs"),
-    ("no clip", lambda m: m["layers"][0].update(activation="none"), "must clip"),
-    ("signed inside", lambda m: m["layers"][1].update(input_signed=True), "must clip"),
+    ("no clip", lambda m: m["layers"][0].update(activation="none"), "an activation"),
+    ("signed inside", lambda m: m["layers"][1].update(input_signed=True), "an activation"),
     (
         "lanes",
         lambda m: m["layers"][0]["w_source"].update(xor_constants=[1, 2]),
-        "2 lanes, 1 or 5",
+        "for [1, 2] lanes, [1, 5, 20] are possible",
     ),
     ("counter width", lambda m: m["layers"][0]["x_source"].update(width=5), "counter of 5 bits"),
     ("witness", lambda m: m["layers"][0]["certificate"].update(witness=[1]), "witness"),
@@ -226,7 +228,7 @@ def test_seeds_and_constants_are_counted_apart(tmp_path: Path) -> None:
         content["layers"][0]["x_source"]["xor_constants"] = [0, 1]
 
     rewrite(path, change, seal=True)
-    refused(path, "2 lanes, 1 or 5")
+    refused(path, "for [1, 2, 5] lanes, [1, 5] are possible")
 
 
 def test_an_edit_without_trace_in_the_digest_passes(saved: Path) -> None:
@@ -405,7 +407,7 @@ def test_the_exported_schema_requires_what_a_reader_needs(schema: dict[str, Any]
     [
         (lambda m: m.update(surprise=1), ": unknown key surprise"),
         (lambda m: m.pop("layers"), ": no layers"),
-        (lambda m: m.update(schema_version="1"), "/schema_version: const certibit-manifest/1"),
+        (lambda m: m.update(schema_version="1"), "/schema_version: const certibit-manifest/2"),
         (lambda m: m.update(operand_width=16), "/operand_width: maximum 10"),
         (lambda m: m["weights"].update(file="a/b"), "/weights/file: pattern ^[^/\\\\]+$"),
         (lambda m: m["layers"][0].update(fan_in=2.5), "/layers/0/fan_in: not of type integer"),
@@ -458,10 +460,44 @@ def test_somebody_elses_program_on_any_sources(seed: int, tmp_path: Path) -> Non
     check_outside(random_design(rng, [3, 4, 3, 2], operand_width=3 + seed % 3), tmp_path)
 
 
+@pytest.mark.parametrize("source", get_args(SourceKind))
+@pytest.mark.parametrize(
+    ("encoding", "adder", "activation", "streams"),
+    [
+        ("unipolar", "parallel-counter", "lif", True),
+        ("unipolar", "mux", "step", False),
+        ("bipolar", "parallel-counter", "lif", False),
+        ("bipolar", "mux", "clip", False),
+        ("sign-magnitude", "mux", "lif", True),
+        ("sign-magnitude", "parallel-counter", "step", False),
+    ],
+)
+def test_somebody_elses_program_on_every_style(
+    source: SourceKind,
+    encoding: Encoding,
+    adder: Adder,
+    activation: str,
+    streams: bool,
+    tmp_path: Path,
+) -> None:
+    network = sample_network(
+        (4, 5, 3, 2),
+        np.random.default_rng(7),
+        operand_bits=4,
+        scale_exponents=[-1] * 3,
+        vectors=4,
+        encoding=encoding,
+        adder=adder,
+        activation=activation,
+        streams=streams,
+    )
+    check_outside(plan_design(network, [16], source), tmp_path)
+
+
 def test_somebody_elses_program_imports_nothing_of_ours() -> None:
     text = OUTSIDER.read_text()
     assert re.findall(r"^(?:from|import) (\w+)", text, re.M) == [
-        "json", "sys", "math", "pathlib", "typing", "numpy",
+        "json", "sys", "fractions", "math", "pathlib", "typing", "numpy",
     ]  # fmt: skip
 
 
@@ -472,7 +508,7 @@ def test_somebody_elses_program_quotes_the_manifest() -> None:
         line.split("# ", 1)[1] if "# " in line else "" for line in OUTSIDER.read_text().split("\n")
     )
     quotes = [" ".join(quote.split()) for quote in re.findall(r'"([^"]+)"', comments)]
-    assert len(quotes) == 7
+    assert len(quotes) == 24
     for quote in quotes:
         assert quote in said
 

@@ -23,7 +23,8 @@ from rich.console import Console
 from model import AdaptivePrecisionManager
 from model.manifest import Compression, Manifest, manifest_digest
 from model.network import Network
-from model.plan import Design, SourceKind, plan_design
+from model.plan import Design, plan_design
+from model.source_choice import SourceKind
 from tb.signoff import Check, Signoff, WitnessRun, save_signoff, sign_off, witness_errors
 from tb.simulate import Simulation
 from tb.simulators import Simulator
@@ -201,6 +202,7 @@ def test_ids_of_the_checks(evidence: Evidence) -> None:
     layers = ("layer_0", "layer_1")
     assert [check.id for check in evidence.judge().checks] == [
         "manifest",
+        *(f"S4-sources-{name}" for name in layers),
         "identity",
         *(f"S1-counts-{name}" for name in layers),
         *(f"S1-streams-{name}" for name in layers),
@@ -313,7 +315,8 @@ def test_witness_errors_are_the_largest_there_are(source: SourceKind) -> None:
     evidence = fabricate_all(small_network(np.random.default_rng(8), (4, 3, 2)), source)
     for index, run in enumerate(evidence.witnesses):
         measured = witness_errors(evidence.design, index, run.counts)
-        assert measured.tolist() == brute_force(evidence.design, index)
+        largest = np.array(brute_force(evidence.design, index))
+        assert (measured == largest / evidence.design.certificate(index).denominator).all()
 
 
 @pytest.mark.parametrize("direction", [0, 1])
@@ -326,10 +329,11 @@ def test_witness_errors_see_a_single_count(evidence: Evidence, direction: int, b
         counts = run.counts.copy()
         counts[direction * outputs + neuron, neuron] += by
         change = witness_errors(design, 0, counts) - right
-        # One count is 4**K units; a downward error grows when the count falls.
+        # A downward error grows when the count falls.
         expected = np.zeros_like(right)
-        expected[direction, neuron] = by * 4**design.manifest.operand_width * (-1) ** direction
-        assert change.tolist() == expected.tolist()
+        length = design.manifest.layers[0].bitstream_length
+        expected[direction, neuron] = by / length * (-1) ** direction
+        assert change == pytest.approx(expected, abs=1e-12)
 
 
 # --- what is wrong --------------------------------------------------------------------------------
@@ -517,8 +521,9 @@ def test_a_witness_off_by_one_count(
     detail = check(report, f"witness-layer_{layer}").detail
     assert f"{2 * outputs - 1} of {2 * outputs} witnesses" in detail
     assert f"not the one of neuron 2 {direction}: RTL " in detail
-    numbers = [int(n) for n in re.findall(r"(?:RTL|certified) (-?\d+)", detail)]
-    assert abs(numbers[0] - numbers[1]) == 4**evidence.design.manifest.operand_width
+    numbers = [float(n) for n in re.findall(r"(?:RTL|certified) (-?[\d.]+)", detail)]
+    length = evidence.design.manifest.layers[layer].bitstream_length
+    assert abs(numbers[0] - numbers[1]) == pytest.approx(1 / length)
 
 
 def test_an_output_beyond_the_end_to_end_bound(evidence: Evidence) -> None:
