@@ -144,6 +144,9 @@ def plan_design(
         _check_divisor(part, length, operand_width)
         _check_count_range(part.name, smaller.biases[index], length)
         neuron = _neuron(part, weight, smaller.biases[index], length)
+        bias = quantise_biases(smaller.biases[index], length if neuron is None else neuron.gain)
+        accumulator = _accumulator_width(part, weight, bias, length)
+        biases.append(bias)
         sources = choose_sources(
             source,
             weight,
@@ -154,28 +157,26 @@ def plan_design(
             encoding=part.encoding,
             adder=part.adder,
         )
-        structure = LayerStructure(
-            name=part.name,
-            fan_in=weight.shape[1],
-            outputs=weight.shape[0],
-            bitstream_length=length,
-            input_signed=index == 0 and description.input_signed,
-            encoding=part.encoding,
-            adder=part.adder,
-            activation=part.activation,
-            # What spikes are counted as is a rate: the scale is the neuron's.
-            scale_exponent=part.scale_exponent if neuron is None else 0,
-            accumulator_width=MAX_ACCUMULATOR_WIDTH,
-            x_source=sources.x,
-            w_source=sources.w,
-            select_source=sources.select,
-            lif=neuron,
-            streams=part.streams,
+        structures.append(
+            LayerStructure(
+                name=part.name,
+                fan_in=weight.shape[1],
+                outputs=weight.shape[0],
+                bitstream_length=length,
+                input_signed=index == 0 and description.input_signed,
+                encoding=part.encoding,
+                adder=part.adder,
+                activation=part.activation,
+                # What spikes are counted as is a rate: the scale is the neuron's.
+                scale_exponent=part.scale_exponent if neuron is None else 0,
+                accumulator_width=accumulator,
+                x_source=sources.x,
+                w_source=sources.w,
+                select_source=sources.select,
+                lif=neuron,
+                streams=part.streams,
+            )
         )
-        bias = quantise_biases(smaller.biases[index], structure.bias_unit)
-        biases.append(bias)
-        accumulator = _accumulator_width(structure, part.accumulator_width, weight, bias)
-        structures.append(structure.model_copy(update={"accumulator_width": accumulator}))
     # From here on the trained network has the neurons that were chosen for it.
     trained = replace(network, description=description.restyled(structures))
     deviations = trained_deviations(
@@ -472,19 +473,16 @@ def _check_count_range(name: str, biases: NDArray[np.float64], length: int) -> N
 
 
 def _accumulator_width(
-    layer: LayerStructure,
-    wanted: int | None,
-    weights: NDArray[np.int32],
-    biases: NDArray[np.int64],
+    layer: LayerDescription, weights: NDArray[np.int32], biases: NDArray[np.int64], length: int
 ) -> int:
     """Return the accumulator width of a layer, or refuse a length that overflows it."""
-    length = layer.bitstream_length
-    if layer.lif is None:
+    wanted = layer.accumulator_width
+    if layer.activation == "lif":
+        largest = length
+    else:
         # The hardware counts product XOR sign and corrects by the number of negative lanes, so any
         # partial sum stays within bias +- increment * L; a weight of zero is no synapse.
         largest = int(np.abs(biases).max()) + largest_increment(layer, weights) * length
-    else:
-        largest = length
     needed = largest.bit_length() + 1
     available = MAX_ACCUMULATOR_WIDTH if wanted is None else wanted
     if needed > available:

@@ -31,6 +31,8 @@ from tb.runner import run_bench
 from tb.sample_networks import sample_network
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 FAN_IN, OUTPUTS, LENGTH, WIDTH = 5, 3, 32, 6
 SNGS = FAN_IN * OUTPUTS
 

@@ -23,6 +23,8 @@ from tb.block_bench import (
 )
 from tb.planes import literal
 
+pytestmark = pytest.mark.slow
+
 
 class TB:
     """Clock, reset, and a check of every cycle of the lanes' streams.

@@ -18,6 +18,8 @@ from tb.planes import from_planes, to_planes
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 CLOCK_NS = 10
 CASE_VARIABLE = "BENCH_CASE"
 SOURCES = [HDL / "sc_lif_bank.v", HDL / "sc_lif_neuron.v"]

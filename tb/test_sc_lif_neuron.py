@@ -26,6 +26,8 @@ from tb.lif_bench import Action, Kind, LifCase, expected_run, random_actions
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 CLOCK_NS = 10
 CASE_VARIABLE = "BENCH_CASE"
 SOURCES = [HDL / "sc_lif_neuron.v"]

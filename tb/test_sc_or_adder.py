@@ -13,6 +13,8 @@ from model.gates import or_add
 from tb.bench_support import SIMULATORS, bench_parameters, bench_random
 from tb.block_bench import as_word, complaint, expect, run_block, stimulus
 
+pytestmark = pytest.mark.slow
+
 CYCLES = 200
 
 

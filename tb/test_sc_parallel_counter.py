@@ -13,6 +13,8 @@ from model.gates import parallel_count
 from tb.bench_support import SIMULATORS, bench_parameters, bench_random
 from tb.block_bench import as_word, complaint, expect, run_block, stimulus
 
+pytestmark = pytest.mark.slow
+
 
 async def check(dut: Any, streams: Any) -> None:
     """Pass streams of shape (neurons, inputs, cycles) through the counter."""

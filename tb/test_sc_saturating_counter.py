@@ -14,6 +14,8 @@ from model.gates import saturating_counter
 from tb.bench_support import SIMULATORS, bench_parameters, bench_random, pauses
 from tb.block_bench import as_word, complaint, expect, run_block, stimulus
 
+pytestmark = pytest.mark.slow
+
 
 class TB:
     """Clock, reset, and a check of every cycle of a stream.

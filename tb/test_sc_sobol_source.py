@@ -26,6 +26,8 @@ from tb.planes import literal
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 # As many cycles as are played of longer streams.
 MANY = 4096
 

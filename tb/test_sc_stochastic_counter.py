@@ -14,6 +14,8 @@ from model.gates import stochastic_count
 from tb.bench_support import SIMULATORS, bench_parameters, bench_random, pauses
 from tb.block_bench import as_word, complaint, expect, run_block, stimulus
 
+pytestmark = pytest.mark.slow
+
 
 class TB:
     """Clock and counters; a model that remembers the bits since the last load.

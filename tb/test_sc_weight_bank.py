@@ -13,6 +13,8 @@ from tb.bench_support import SIMULATORS, bench_parameters, bench_random
 from tb.block_bench import complaint, expect, numbers_of, run_block, vector_parameter
 from tb.planes import literal, to_planes
 
+pytestmark = pytest.mark.slow
+
 
 class TB:
     """The weights that the bank was built with, and a check of every cycle.

@@ -22,6 +22,8 @@ from tb.simulate import RTL_FOLDER, simulate_layer
 from tb.simulators import find_simulator
 from tb.test_styles import LEAKY
 
+pytestmark = pytest.mark.slow
+
 SEED = 11
 WIDTH = 5
 

@@ -21,6 +21,8 @@ from model.sequences import source_sequence
 from model.source_choice import Adder, Encoding, SourceKind, choose_sources
 from model.spiking import CycleLayer
 
+pytestmark = pytest.mark.slow
+
 CONFIDENCE = 0.95
 DRAWS = 200
 LENGTH, WIDTH, FAN_IN, OUTPUTS = 128, 5, 9, 4

@@ -460,6 +460,7 @@ def test_somebody_elses_program_on_any_sources(seed: int, tmp_path: Path) -> Non
     check_outside(random_design(rng, [3, 4, 3, 2], operand_width=3 + seed % 3), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", get_args(SourceKind))
 @pytest.mark.parametrize(
     ("encoding", "adder", "activation", "streams"),
