@@ -2,7 +2,7 @@
 //
 // Sign and magnitude (Bipolar 0): inc_o = sum over lanes i of product i, minus it where negative i is
 // set: the ones of (product ^ negative), less those of negative. Bipolar: each product of one counts
-// up, each of zero counts down: 2 * ones - Inputs.
+// up, each of zero counts down: 2 * ones - Inputs; negative_i is ignored.
 //
 // product_i and negative_i: lane i of neuron j at [i*Neurons + j]. inc_o: bit p of neuron j at
 // [p*Neurons + j], two's complement.
@@ -40,6 +40,7 @@ module sc_counter_increment #(
   localparam integer IncWidth = CountWidth + 1;
   localparam [31:0] AllInputs = Inputs;
 
+  wire [Inputs*N-1:0]     up;
   wire [CountWidth*N-1:0] ones;
   wire [IncWidth*N-1:0]   counted;
   wire [IncWidth*N-1:0]   excess;
@@ -49,13 +50,16 @@ module sc_counter_increment #(
     .Neurons(N),
     .CountWidth(CountWidth)
   ) u_ones (
-    .word_i(product_i ^ negative_i),
+    .word_i(up),
     .count_o(ones)
   );
 
   genvar p;
   generate
     if (Bipolar != 0) begin : gen_bipolar
+      wire unused_negative = &{1'b0, negative_i};
+
+      assign up      = product_i;
       assign counted = {ones, {N{1'b0}}};
       for (p = 0; p < IncWidth; p = p + 1) begin : gen_plane
         assign excess[p*N +: N] = {N{AllInputs[p]}};
@@ -72,6 +76,7 @@ module sc_counter_increment #(
         .count_o(negatives)
       );
 
+      assign up      = product_i ^ negative_i;
       assign counted = {{N{1'b0}}, ones};
       assign excess  = {{N{1'b0}}, negatives};
     end

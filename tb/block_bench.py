@@ -7,7 +7,7 @@ of bits in one cycle is a column of them, element e at bit e.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,11 @@ def vector_parameter(name: str) -> int:
 
 
 def run_block(
-    module: str, simulator: str, parameter_set: str, parameters: Mapping[str, int | str]
+    module: str,
+    simulator: str,
+    parameter_set: str,
+    parameters: Mapping[str, int | str],
+    parts: Sequence[str] = (),
 ) -> None:
     """Build the bench of a module of hdl/ with its parameters, and run its tests.
 
@@ -103,11 +107,13 @@ def run_block(
         Name of the parameters, for messages.
     parameters : mapping
         The parameters.
+    parts : sequence of str
+        Modules that it instantiates.
     """
     run_bench(
         name=f"{module}_{parameter_set}",
         toplevel=module,
-        sources=[HDL / f"{module}.v"],
+        sources=[HDL / f"{name}.v" for name in (module, *parts)],
         module=f"tb.test_{module}",
         simulator=find_simulator(simulator),
         build_root=BENCH_BUILDS,
@@ -116,7 +122,9 @@ def run_block(
     )
 
 
-def complaint(module: str, simulator: str, parameters: Mapping[str, int]) -> str:
+def complaint(
+    module: str, simulator: str, parameters: Mapping[str, int], parts: Sequence[str] = ()
+) -> str:
     """Return what a simulator says to parameters that stop elaboration; empty if they do not.
 
     Parameters
@@ -127,7 +135,9 @@ def complaint(module: str, simulator: str, parameters: Mapping[str, int]) -> str
         Name of the simulator.
     parameters : mapping
         The parameters.
+    parts : sequence of str
+        Modules that it instantiates.
     """
-    sources = [HDL / f"{module}.v"]
+    sources = [HDL / f"{name}.v" for name in (module, *parts)]
     done = elaborate(find_simulator(simulator), module, sources, parameters)
     return done.stdout if done.returncode else ""
