@@ -63,6 +63,10 @@ area: setup .venv/.test-stamp ## what pruning and quantisation save in gates: LU
 neurons: setup ## the spiking neuron's transfer curve in RTL: table and picture of docs/neurons.md
 	@$(BIN)/python -m benchmarks.neurons $(ARGS)
 
+.PHONY: registers
+registers: setup ## how often shift registers break Hoeffding's radius: docs/shift-registers.md
+	@$(BIN)/python -m benchmarks.shift_registers
+
 .PHONY: plans
 plans: setup .venv/.test-stamp ## plans of bitstream lengths side by side, each signed off (takes an hour)
 	@$(BIN)/python -m benchmarks.plans $(if $(NET),--net '$(NET)') $(ARGS)

@@ -126,7 +126,9 @@ def cycles_apart(source: Source, window: int) -> int:
     """
     if not isinstance(source, LfsrSource):
         return 1
-    if source.form == "galois" or any(source.rotations):
+    # A Galois word is a bijective function of as many output bits; a rotated one may have bits from
+    # both ends of the register (`model.word_rank` computes both exactly).
+    if any(source.rotations):
         window = source.width
     return -(-window // source.step)
 

@@ -111,7 +111,8 @@ class CycleLayer:
         """Yield the increments of some vectors at a time."""
         cost = self._layer.bitstream_length * (self._layer.fan_in + self._layer.outputs)
         batch = max(1, _BATCH // cost)
-        for start in range(0, len(inputs), batch):
+        # An empty batch has one part, too: it is empty.
+        for start in range(0, max(1, len(inputs)), batch):
             part = inputs[start : start + batch]
             if part.ndim == 3:
                 yield self.increments(part.astype(np.float32))

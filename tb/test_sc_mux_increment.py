@@ -1,4 +1,4 @@
-"""Bench of hdl/sc_mux_increment.v: the signed product of the selected lane, times the number of selects."""
+"""Bench of hdl/sc_mux_increment.v: the selected lane's signed product, times all selects."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def selected_products(dut: Any) -> None:
             if parameters["Bipolar"]:
                 counts = np.where(one, 1, -1)
             else:
-                counts = one * np.where(negative[select, :, cycle], -1, 1)
+                counts = np.where(negative[select, :, cycle], -1, 1) * one.astype(np.int64)
         expect(dut.inc_o, (counts << bits) % (1 << (bits + 2)), cycle, f"select {select}")
 
 

@@ -262,7 +262,7 @@ def test_cycles_apart() -> None:
     assert cycles_apart(lfsr(1, step=1), 8) == 8
     assert cycles_apart(lfsr(1, step=3), 8) == 3
     assert cycles_apart(lfsr(1, step=1, rotations=[3]), 8) == 16
-    assert cycles_apart(lfsr(1, step=1, form="galois"), 8) == 16
+    assert cycles_apart(lfsr(1, step=1, form="galois"), 8) == 8
 
 
 def test_streams_have_no_x_source() -> None:
