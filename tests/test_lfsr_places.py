@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from model.counting import select_sequence
+from model.lfsr import is_maximal
 from model.manifest import LfsrSource
 from model.plan import plan_design
 from model.sequences import lfsr_states, source_sequence
-from model.source_choice import Encoding, SourceKind
+from model.source_choice import LEAP_TAPS, Encoding, SourceKind
+from model.word_rank import word_rank
 from tb.sample_networks import sample_network
 
 _KINDS: list[SourceKind] = ["lfsr", "lfsr-lane", "lfsr-sng", "lfsr-galois", "lfsr-shift"]
@@ -67,3 +69,21 @@ def test_stretches_of_all_registers_are_apart() -> None:
             steps = part.model_copy(update={"step": 1})
             seen += lfsr_states(steps, 64 * part.step).ravel().tolist()
         assert all(one != other for one, other in pairwise(sorted(seen))), kind
+
+
+@pytest.mark.parametrize("width", LEAP_TAPS)
+def test_neighbouring_words_of_a_leap_have_no_relation_that_can_be_avoided(width: int) -> None:
+    taps = LEAP_TAPS[width]
+    assert is_maximal(width, taps)
+    for form in ("fibonacci", "galois"):
+        source = LfsrSource(
+            form=form,
+            width=width,
+            taps=list(taps),
+            step=width,
+            sharing="layer",
+            seeds=[1],
+            xor_constants=[0],
+        )
+        for bits in range(1, 11):
+            assert word_rank(source, bits, (0, 1)) == min(2 * bits, width), (form, bits)
