@@ -71,6 +71,10 @@ registers: setup ## how often shift registers break Hoeffding's radius: docs/shi
 plans: setup .venv/.test-stamp ## plans of bitstream lengths side by side, each signed off (takes an hour)
 	@$(BIN)/python -m benchmarks.plans $(if $(NET),--net '$(NET)') $(ARGS)
 
+.PHONY: combinations
+combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and source on digits: docs/combinations.md (takes an hour)
+	@$(BIN)/python -m benchmarks.combinations $(ARGS)
+
 # --- set-up ---------------------------------------------------------------------------------------
 
 .PHONY: setup
