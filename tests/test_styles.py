@@ -223,6 +223,24 @@ def test_frechet_bounds_are_attained() -> None:
         assert Fraction(int(count), 16) - exact == bound
 
 
+def test_frechet_bounds_know_that_a_stream_is_not_its_weight() -> None:
+    """An LFSR's stream has more or fewer ones than its weight says."""
+    layer, weights = random_layer(
+        np.random.default_rng(2), "lfsr", "unipolar", "parallel-counter", fan_in=1, outputs=9
+    )
+    weights[:, 0] = np.arange(9)
+    own = evaluate_layer(layer, weights, np.zeros(9, np.int64), np.array([7]), 3).w_bits[:, :, 0]
+    certificate = certificate_of(layer, weights, 3, streamed=True)
+    more = 0
+    for neuron in range(9):
+        ones = int(own[:, neuron].sum())
+        more += ones * 8 > neuron * 16
+        error = Fraction(ones, 16) * (1 - Fraction(neuron, 8))
+        assert error <= Fraction(int(certificate.numerators[0, neuron]), certificate.denominator)
+        assert error > Fraction(ones * (16 - ones), 256) or ones * 8 <= neuron * 16
+    assert more
+
+
 @settings(derandomize=True, deadline=None, max_examples=80)
 @given(st.data())
 def test_certificates_are_the_largest_errors_there_are(data: st.DataObject) -> None:
@@ -424,6 +442,17 @@ def test_networks_stay_within_their_bounds(
         estimate = counts[index] / layer.bitstream_length
         reference = sums if layer.lif is None else activation_values
         assert np.abs(estimate - reference).max() <= layer.trained_bound + 1e-12
+
+
+def test_what_arrives_at_a_neuron_is_multiplied_by_its_slope() -> None:
+    trained = network(activation="lif", sizes=(5, 4, 4, 3), exponent=-2)
+    design = plan_design(trained, [512], "sobol")
+    first, second = (design.certificate(index) for index in (0, 1))
+    arriving = np.minimum(first.numerators.max(axis=0) / first.denominator + 1 / 32, 1)
+    weights = np.abs(design.parameters.weights[1]) / 16
+    bound = weights @ arriving / 4 + second.numerators.max(axis=0) / second.denominator
+    assert bound.max() < 1
+    assert design.manifest.layers[1].propagated_bound == pytest.approx(bound.max(), rel=1e-12)
 
 
 def refused(trained: Network, *words: str, lengths: list[int] | None = None) -> None:
