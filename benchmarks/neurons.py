@@ -34,6 +34,7 @@ PAGE = _REPOSITORY / "docs" / "neurons.md"
 PICTURE = _REPOSITORY / "docs" / "neurons.svg"
 BEGIN, END = "<!-- make neurons: begin -->", "<!-- make neurons: end -->"
 
+_MODULES = ("sc_lif_bank", "sc_lif_neuron", "sc_stochastic_counter")
 LENGTH = 256
 FAN_INS = (1, 4, 16, 64)
 _KNEE_OPERAND = 81  # 81 * 81 / 2**16 = .1001, where the formula bends
@@ -147,7 +148,7 @@ def rtl_counts(fan_in: int, series: Sequence[Series], build: Path) -> list[NDArr
     run_bench(
         name=f"neurons_{fan_in}",
         toplevel="sc_lif_bank",
-        sources=[_REPOSITORY / "hdl" / f"{name}.v" for name in ("sc_lif_bank", "sc_lif_neuron")],
+        sources=[_REPOSITORY / "hdl" / f"{name}.v" for name in _MODULES],
         module="benchmarks.neurons_bench",
         simulator=find_simulator("icarus"),
         build_root=build,

@@ -92,29 +92,17 @@ module sc_lif_bank #(
     end
   endgenerate
 
-  // All counters at once: a ripple of half adders on planes.
-  function [AccWidth*Neurons-1:0] counted;
-    input [AccWidth*Neurons-1:0] count;
-    input [Neurons-1:0] spike;
-    integer p;
-    reg [Neurons-1:0] carry;
-    begin
-      carry = spike;
-      for (p = 0; p < AccWidth; p = p + 1) begin
-        counted[p*Neurons +: Neurons] = count[p*Neurons +: Neurons] ^ carry;
-        carry = count[p*Neurons +: Neurons] & carry;
-      end
-    end
-  endfunction
-
-  reg [AccWidth*Neurons-1:0] count_q;
-
-  always @(posedge clk_i) begin
-    if (load_i) count_q <= {AccWidth*Neurons{1'b0}};
-    else if (step_i) count_q <= counted(count_q, spike_o);
-  end
-
-  assign count_o = count_q;
+  sc_stochastic_counter #(
+    .Neurons(Neurons),
+    .Length(Length),
+    .CountWidth(AccWidth)
+  ) u_spikes (
+    .clk_i(clk_i),
+    .load_i(load_i),
+    .count_i(step_i),
+    .bit_i(spike_o),
+    .count_o(count_o)
+  );
 
 endmodule
 

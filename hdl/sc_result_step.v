@@ -37,26 +37,25 @@ module sc_result_step #(
     end
   endgenerate
 
-  reg               valid_q;
-  reg [Neurons-1:0] active_q;
+  wire [Neurons-1:0] negative;
 
-  assign acc_ready_o    = !valid_q || result_ready_i;
-  assign result_valid_o = valid_q;
-  assign magnitude_o    = {OperandWidth{active_q}};
+  // The register holds signs: the topmost plane, a count of one bit.
+  sc_result_count #(
+    .Neurons(Neurons),
+    .AccWidth(1)
+  ) u_signs (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .clear_i(clear_i),
+    .acc_valid_i(acc_valid_i),
+    .acc_ready_o(acc_ready_o),
+    .acc_i(acc_i[(AccWidth-1)*Neurons +: Neurons]),
+    .result_valid_o(result_valid_o),
+    .result_ready_i(result_ready_i),
+    .count_o(negative)
+  );
 
-  always @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      valid_q <= 1'b0;
-    end else if (clear_i) begin
-      valid_q <= 1'b0;
-    end else if (acc_ready_o) begin
-      valid_q <= acc_valid_i;
-    end
-  end
-
-  always @(posedge clk_i) begin
-    if (acc_valid_i && acc_ready_o) active_q <= ~acc_i[(AccWidth-1)*Neurons +: Neurons];
-  end
+  assign magnitude_o = {OperandWidth{~negative}};
 
   // Only signs decide.
   wire unused_acc = &{1'b0, acc_i[(AccWidth-1)*Neurons-1:0]};

@@ -14,6 +14,7 @@ from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
+import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
@@ -251,6 +252,61 @@ class ResultBench:
 
 
 @cache
+def stage_tests(make: Callable[[Any], ResultBench]) -> tuple[Any, ...]:
+    """Return the cocotb tests of handshake, clear and reset that every result stage must pass.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the test bench of a DUT.
+
+    Returns
+    -------
+    tuple
+        The tests; cocotb runs those that are among the names of the bench's module.
+    """
+
+    async def start(dut: Any) -> ResultBench:
+        tb = make(dut)
+        await tb.reset()
+        return tb
+
+    @cocotb.test(timeout_time=1, timeout_unit="ms")
+    async def results_follow_each_other(dut: Any) -> None:
+        """Accept counts in the cycle in which a result goes, if the taker never waits."""
+        tb = await start(dut)
+        await tb.flow(period=tb.model.latency)
+
+    @cocotb.test(timeout_time=1, timeout_unit="ms")
+    async def a_result_waits_for_its_taker(dut: Any) -> None:
+        """Keep a result as it is, and accept nothing over it."""
+        await (await start(dut)).wait_for_the_taker()
+
+    @cocotb.test(timeout_time=1, timeout_unit="ms")
+    async def clear_drops_a_result(dut: Any) -> None:
+        """Clear in each cycle of its life."""
+        await (await start(dut)).clear_at_each_point()
+
+    @cocotb.test(timeout_time=1, timeout_unit="ms")
+    async def reset_drops_a_result(dut: Any) -> None:
+        """Reset in each cycle of its life, without a clock edge."""
+        await (await start(dut)).reset_at_each_point()
+
+    @cocotb.test(timeout_time=1, timeout_unit="ms")
+    @cocotb.parametrize(idle=[0.0, 0.5], wait=[0.0, 0.7])
+    async def anything_at_any_time(dut: Any, idle: float, wait: float) -> None:
+        """Pause on both sides, clear and reset at random."""
+        await (await start(dut)).anything(idle, wait)
+
+    return (
+        results_follow_each_other,
+        a_result_waits_for_its_taker,
+        clear_drops_a_result,
+        reset_drops_a_result,
+        anything_at_any_time,
+    )
+
+
 def reencoded(count: int, multiplier: Fraction, width: int) -> int:
     """Re-encode a count as a magnitude: the nearest one, halves upwards, within the range.
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 CLOCK_NS = 10
 CASE_VARIABLE = "BENCH_CASE"
-SOURCES = [HDL / "sc_lif_bank.v", HDL / "sc_lif_neuron.v"]
+SOURCES = [HDL / f"{name}.v" for name in ("sc_lif_bank", "sc_lif_neuron", "sc_stochastic_counter")]
 
 
 class TB:

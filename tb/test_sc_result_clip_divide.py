@@ -18,7 +18,7 @@ import pytest
 
 from model.streams import reencode
 from tb.bench_support import BENCH_BUILDS, HDL, SIMULATORS, elaborate
-from tb.result_bench import ResultBench, edges, reencoded, write_wrapper
+from tb.result_bench import ResultBench, edges, reencoded, stage_tests, write_wrapper
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
@@ -92,36 +92,7 @@ async def counts_become_magnitudes(dut: Any) -> None:
     await tb.try_counts(sorted(count for count in counts if low <= count <= high))
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def results_follow_each_other(dut: Any) -> None:
-    """With a taker that never waits, counts are accepted in the cycle in which a result goes."""
-    tb = await start(dut)
-    await tb.flow(period=tb.case.operand_width + 2)
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_result_waits_for_its_taker(dut: Any) -> None:
-    """It stays as it is, and nothing is accepted over it."""
-    await (await start(dut)).wait_for_the_taker()
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def clear_drops_a_result(dut: Any) -> None:
-    """In each cycle of its life."""
-    await (await start(dut)).clear_at_each_point()
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def reset_drops_a_result(dut: Any) -> None:
-    """In each cycle of its life, without a clock edge."""
-    await (await start(dut)).reset_at_each_point()
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(idle=[0.0, 0.5], wait=[0.0, 0.7])
-async def anything_at_any_time(dut: Any, idle: float, wait: float) -> None:
-    """Random pauses on both sides, clears and resets."""
-    await (await start(dut)).anything(idle, wait)
+FOLLOW, WAIT, CLEAR, RESET, ANYTHING = stage_tests(TB)
 
 
 CASES = {

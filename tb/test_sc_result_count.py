@@ -15,7 +15,7 @@ from tb.bench_support import (
     bench_parameters,
     elaborate,
 )
-from tb.result_bench import ResultBench
+from tb.result_bench import ResultBench, stage_tests
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
@@ -59,35 +59,7 @@ async def counts_pass_unchanged(dut: Any) -> None:
     await tb.try_counts(sorted(count for count in counts if low <= count <= high))
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_result_every_cycle(dut: Any) -> None:
-    """With a taker that never waits, counts are accepted in every cycle."""
-    await (await start(dut)).flow(period=1)
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_result_waits_for_its_taker(dut: Any) -> None:
-    """It stays as it is, and nothing is accepted over it."""
-    await (await start(dut)).wait_for_the_taker()
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def clear_drops_a_result(dut: Any) -> None:
-    """In each cycle of its life."""
-    await (await start(dut)).clear_at_each_point()
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def reset_drops_a_result(dut: Any) -> None:
-    """In each cycle of its life, without a clock edge."""
-    await (await start(dut)).reset_at_each_point()
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(idle=[0.0, 0.5], wait=[0.0, 0.7])
-async def anything_at_any_time(dut: Any, idle: float, wait: float) -> None:
-    """Random pauses on both sides, clears and resets."""
-    await (await start(dut)).anything(idle, wait)
+FOLLOW, WAIT, CLEAR, RESET, ANYTHING = stage_tests(TB)
 
 
 PARAMETER_SETS = {

@@ -7,17 +7,9 @@ from typing import Any
 import cocotb
 import pytest
 
-from tb.bench_support import (
-    BENCH_BUILDS,
-    HDL,
-    SIMULATORS,
-    bench_environment,
-    bench_parameters,
-    elaborate,
-)
-from tb.result_bench import ResultBench
-from tb.runner import run_bench
-from tb.simulators import find_simulator
+from tb.bench_support import SIMULATORS, bench_parameters
+from tb.block_bench import complaint, run_block
+from tb.result_bench import ResultBench, stage_tests
 
 pytestmark = pytest.mark.slow
 
@@ -62,35 +54,7 @@ async def signs_decide(dut: Any) -> None:
     await tb.try_counts(sorted(count for count in counts if low <= count <= high))
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_result_every_cycle(dut: Any) -> None:
-    """With a taker that never waits, counts are accepted in every cycle."""
-    await (await start(dut)).flow(period=1)
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_result_waits_for_its_taker(dut: Any) -> None:
-    """It stays as it is, and nothing is accepted over it."""
-    await (await start(dut)).wait_for_the_taker()
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def clear_drops_a_result(dut: Any) -> None:
-    """In each cycle of its life."""
-    await (await start(dut)).clear_at_each_point()
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-async def reset_drops_a_result(dut: Any) -> None:
-    """In each cycle of its life, without a clock edge."""
-    await (await start(dut)).reset_at_each_point()
-
-
-@cocotb.test(timeout_time=1, timeout_unit="ms")
-@cocotb.parametrize(idle=[0.0, 0.5], wait=[0.0, 0.7])
-async def anything_at_any_time(dut: Any, idle: float, wait: float) -> None:
-    """Random pauses on both sides, clears and resets."""
-    await (await start(dut)).anything(idle, wait)
+FOLLOW, WAIT, CLEAR, RESET, ANYTHING = stage_tests(TB)
 
 
 PARAMETER_SETS = {
@@ -98,6 +62,7 @@ PARAMETER_SETS = {
     "odd": {"Neurons": 3, "AccWidth": 7, "OperandWidth": 5},
     "bank": {"Neurons": 64, "AccWidth": 32, "OperandWidth": 8},
 }
+PARTS = ("sc_result_count",)
 CASES = [("icarus", name) for name in PARAMETER_SETS] + [
     ("verilator", "odd"),
 ]
@@ -105,17 +70,7 @@ CASES = [("icarus", name) for name in PARAMETER_SETS] + [
 
 @pytest.mark.parametrize(("simulator", "parameter_set"), CASES)
 def test_sc_result_step(simulator: str, parameter_set: str) -> None:
-    parameters = PARAMETER_SETS[parameter_set]
-    run_bench(
-        name=f"sc_result_step_{parameter_set}",
-        toplevel="sc_result_step",
-        sources=[HDL / "sc_result_step.v"],
-        module="tb.test_sc_result_step",
-        simulator=find_simulator(simulator),
-        build_root=BENCH_BUILDS,
-        parameters=parameters,
-        env=bench_environment(parameters),
-    )
+    run_block("sc_result_step", simulator, parameter_set, PARAMETER_SETS[parameter_set], PARTS)
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
@@ -130,7 +85,4 @@ def test_sc_result_step(simulator: str, parameter_set: str) -> None:
 def test_illegal_parameters_stop_elaboration(
     simulator: str, parameters: dict[str, int], rule: str
 ) -> None:
-    sources = [HDL / "sc_result_step.v"]
-    result = elaborate(find_simulator(simulator), "sc_result_step", sources, parameters)
-    assert result.returncode != 0
-    assert rule in result.stdout
+    assert rule in complaint("sc_result_step", simulator, parameters, PARTS)

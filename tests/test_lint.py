@@ -79,7 +79,8 @@ NETWORKS = {
 }
 # What a module instantiates.
 PARTS: dict[str, tuple[str, ...]] = {
-    "sc_lif_bank": ("sc_lif_neuron",),
+    "sc_lif_bank": ("sc_lif_neuron", "sc_stochastic_counter"),
+    "sc_result_step": ("sc_result_count",),
     "sc_counter_increment": ("sc_parallel_counter",),
     "sc_mux_increment": ("sc_mux_adder",),
 }
@@ -88,7 +89,6 @@ SYNTHESISED = ("counter", "lfsr", "sobol_halton", "unipolar_streams", "bipolar_m
 # Modules for designs of one's own, each with parameters with which all of it is there.
 BLOCKS: dict[str, dict[str, int | str]] = {
     "sc_or_adder": {"Inputs": 7, "Neurons": 5},
-    "sc_stochastic_counter": {"Neurons": 5, "Length": 16, "CountWidth": 5},
     "sc_saturating_counter": {"Neurons": 5, "StateWidth": 3},
     "sc_delay_line": {"Lanes": 3, "Depths": "24'h01_00_05"},
 }
