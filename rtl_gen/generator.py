@@ -27,6 +27,7 @@ from model.manifest import (
 from model.plan import Design
 
 HDL_FOLDER = Path(__file__).resolve().parent.parent / "hdl"
+TEMPLATES_FOLDER = Path(__file__).resolve().parent / "templates"
 TOP_MODULE = "certibit_top"
 
 # A bank is a word in the simulator: 64 neurons fill a native one.
