@@ -72,7 +72,7 @@ plans: setup .venv/.test-stamp ## plans of bitstream lengths side by side, each 
 	@$(BIN)/python -m benchmarks.plans $(if $(NET),--net '$(NET)') $(ARGS)
 
 .PHONY: combinations
-combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and source on digits: docs/combinations.md (takes an hour)
+combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and source on digits: docs/combinations.md (takes hours)
 	@$(BIN)/python -m benchmarks.combinations $(ARGS)
 
 # --- set-up ---------------------------------------------------------------------------------------

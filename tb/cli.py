@@ -98,7 +98,7 @@ Source = Annotated[
     typer.Option(help="Number sources of every layer. Default: counter, or what --method needs."),
 ]
 _GATES, _PLAN, _COMPRESS = "Gates of all layers", "Precision plan", "Compression"
-SeedOption = Annotated[int, typer.Option("--seed", help="From which seeds of LFSRs are drawn.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="From which seeds of LFSRs are drawn.")]
 EncodingOption = Annotated[
     Encoding | None,
     typer.Option(

@@ -192,6 +192,7 @@ def test_a_truncated_network_file(folder: NetworkFolder, tmp_path: Path, name: s
         ["run", "--vectors", "many"],
         ["run", "--sim", "modelsim"],
         ["run", "--source", "dice"],
+        ["run", "--seed", "-1"],
         ["run", "--net"],
         ["run", "left over"],
         ["fly"],
@@ -274,6 +275,10 @@ REQUESTS_REFUSED: dict[str, tuple[list[str], list[str]]] = {
     ),
     "bits beyond the operands": (["--weight-bits", "5"], ["weight_bits is 5", "1 to 4"]),
     "bits that are no numbers": (["--weight-bits", "few"], ["'few' is not a list of bit widths"]),
+    "streams of two lengths": (
+        ["--neuron", "lif", "--stream", "--length", "64,32"],
+        ["layer layer_0 streams 64 cycles to layer layer_1, which counts 32", "the same length"],
+    ),
     "two ways to prune": (["--prune", "0.1", "--prune-share", "0.1"], ["give one of them"]),
     "two ways to quantise": (
         ["--weight-bits", "3", "--synapse-error", "0.1"],
