@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.adaptive_precision import AdaptivePrecisionManager
 from model.compression import compress_network
-from model.errors import InputError, ManifestError, SignoffError, ToolError
+from model.errors import DesignFailure, InputError, ManifestError, SignoffError, ToolError
 from model.limits import MAX_LENGTH
 from model.manifest import MANIFEST_FILE, Compression, export_schema, load_manifest
 from model.network import Network, load_network, with_gates
@@ -27,19 +27,20 @@ from model.quantise import quantise_biases, quantise_weights
 from model.source_choice import Adder, Encoding, SourceKind
 from rtl_gen.generator import generate_rtl
 from tb.evidence import COUNTS_FILE, save_counts
+from tb.reporting import REPORT_FILE, refresh_report, save_failed_run, save_report
 from tb.signoff import (
     JUNIT_FILE,
     SIGNOFF_FILE,
     Signoff,
     WitnessRun,
     has_witnesses,
-    save_signoff,
     sign_off,
 )
 from tb.simulate import RTL_FOLDER, Simulation, simulate_layer, simulate_network
 from tb.simulators import Simulator, find_simulator
 
 SCHEMA_FILE = "manifest.schema.json"
+SHIPPED_NETWORK = Path(__file__).resolve().parent.parent / "networks" / "mnist_pca50"
 DEFAULT_ICARUS_VECTORS = 100
 
 Say = Callable[[str], None]
@@ -293,13 +294,24 @@ def simulate_and_sign_off(
         If there are not that many vectors.
     SignoffError
         If a simulation left no complete recording.
+    DesignFailure
+        If it left none because the design hung or gave unknown values; the report, with the verdict
+        FAIL, is written.
     ToolError
         If another run is working in the folder.
     """
     with _sole_user(folder):
-        return _simulate_and_sign_off(
-            network, net, design, folder, simulators, vectors, second_vectors, say
-        )
+        try:
+            return _simulate_and_sign_off(
+                network, net, design, folder, simulators, vectors, second_vectors, say
+            )
+        except DesignFailure as failure:
+            used = [part for part in (simulators.main, simulators.second) if part is not None]
+            page = save_failed_run(
+                failure, design, folder, _rerun(net, folder), used, _make_argument(net)
+            )
+            failure.add_note(f"report in {page}")
+            raise
 
 
 def _simulate_and_sign_off(
@@ -348,12 +360,10 @@ def _simulate_and_sign_off(
             else None
             for index in range(len(design.manifest.layers))
         ]
-    command = "WAVES=1 .venv/bin/certibit signoff"
-    rerun = f"{command} --net {_quoted(net)} --build {_quoted(folder.parent)}"
+    rerun = _rerun(net, folder)
     report = sign_off(network, design, main, witnesses, second, simulators.why_no_second, rerun)
     runs = [main, *(run.simulation for run in witnesses if run), *([second] if second else [])]
-    save_signoff(report, runs, folder)
-    return report
+    return save_report(report, runs, design, folder, _make_argument(net))
 
 
 def drive_witnesses(design: Design, index: int, folder: Path, simulator: Simulator) -> WitnessRun:
@@ -513,7 +523,7 @@ def _check_promises(design: Design, folder: Path) -> None:
 
 def _remove_evidence(folder: Path) -> None:
     """Remove an earlier run's evidence: a run that ends early must not leave it standing."""
-    for name in (SIGNOFF_FILE, JUNIT_FILE):
+    for name in (SIGNOFF_FILE, JUNIT_FILE, REPORT_FILE):
         (folder / name).unlink(missing_ok=True)
     for counts in folder.glob(COUNTS_FILE.replace(".npz", "*.npz")):
         counts.unlink()
@@ -531,6 +541,38 @@ def _vector_count(design: Design, simulator: Simulator, vectors: int | None) -> 
             f"use 1 to {available}",
         )
     return vectors
+
+
+def rewrite_report(net: Path, build: Path) -> Path:
+    """Write a sign-off's files anew with what campaigns have found since; simulate nothing.
+
+    Parameters
+    ----------
+    net : pathlib.Path
+        Network folder.
+    build : pathlib.Path
+        Folder of all build products.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+    """
+    folder = build / load_network(net).description.name
+    design = read_design(folder)
+    with _sole_user(folder):
+        return refresh_report(design, folder, _make_argument(net))
+
+
+def _rerun(net: Path, folder: Path) -> str:
+    """Return the command that simulates the RTL of a folder again, with waves."""
+    command = "WAVES=1 .venv/bin/certibit signoff"
+    return f"{command} --net {_quoted(net)} --build {_quoted(folder.parent)}"
+
+
+def _make_argument(net: Path) -> str:
+    """Return a network folder as make's NET takes it; the shipped network needs none."""
+    return "" if net.resolve() == SHIPPED_NETWORK else _quoted(net)
 
 
 def _quoted(path: Path) -> str:

@@ -22,6 +22,8 @@ from model.source_choice import SourceKind, choose_sources
 
 LENGTHS = tuple(1 << power for power in range(1, 13))
 SWEPT_VECTORS = 300
+# Of more words than these, the tables of a dozen lengths would take minutes.
+_MOST_LANES = 1024
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ def sweep_lengths(design: Design, vectors: int = SWEPT_VECTORS) -> list[LengthCu
             why_not = "its neurons spike: their error is that of a rate, which follows no such law"
         elif streamed:
             why_not = "its inputs are the spikes of the layer before, of that layer's length"
+        elif max(layer.x_source.lanes, layer.w_source.lanes) > _MOST_LANES:
+            why_not = "it has a source for every synapse: certificates of all lengths take minutes"
         points: list[LengthPoint] = []
         if not why_not:
             for length in sorted({*LENGTHS, layer.bitstream_length}):
