@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from model.files import write_bytes_atomically
 from tb.campaigns import CoverageRecord, MutationRecord
-from tb.stage import CampaignState, Campaigns, Criterion, goal_met
+from tb.stage import Campaigns, CampaignState, Criterion, goal_met, missing
 
 # Name, verdict and message of a test case.
 Case = tuple[str, str, str]
@@ -111,9 +111,7 @@ def refresh_junit(path: Path, suites: Sequence[ElementTree.Element]) -> None:
         root.remove(old)
     root.extend(suites)
     ElementTree.indent(root)
-    write_bytes_atomically(
-        path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    )
+    write_bytes_atomically(path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def cocotb_failures(path: Path) -> list[tuple[str, str, str]]:
@@ -141,13 +139,17 @@ def cocotb_failures(path: Path) -> list[tuple[str, str, str]]:
 
 def _not_run(state: CampaignState) -> list[Case]:
     """Return the one case of a campaign that says nothing of this design."""
-    return [("campaign", "SKIPPED", f"{state.state}: {state.why}; {state.command}")]
+    return [("campaign", "SKIPPED", missing(state))]
 
 
 def _mutants(record: MutationRecord) -> list[Case]:
     """Return a case for every planted defect, one for every gap, and one for all others."""
     cases: list[Case] = [
-        (f"planted-{defect.id}", "PASS" if defect.killed_by else "FAIL", "survived: " + defect.title)
+        (
+            f"planted-{defect.id}",
+            "PASS" if defect.killed_by else "FAIL",
+            "survived: " + defect.title,
+        )
         for defect in record.planted
     ]
     gaps = [mutant for mutant in record.netlist if mutant.outcome == "gap"]

@@ -155,7 +155,7 @@ def _environment() -> jinja2.Environment:
 def _number(value: object) -> str:
     """Return a number as a table shows it."""
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int):
@@ -165,7 +165,7 @@ def _number(value: object) -> str:
 
 def _share(value: float | None) -> str:
     """Return a share in per cent."""
-    return "–" if value is None else f"{value:.2%}"
+    return "-" if value is None else f"{value:.2%}"
 
 
 def _spelt(name: str) -> str:
@@ -256,7 +256,7 @@ def _extras(layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         columns: list[str] = []
         for layer in layers:
             parts = layer.get(name)
-            if not _is_table(parts):
+            if parts is None or not _is_table(parts):
                 continue
             for part, values in _parts(parts):
                 columns += [key for key in values if key not in columns]
@@ -286,7 +286,7 @@ def _parts(
 ) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the rows of a table, each with its name."""
     if not isinstance(value, Mapping):
-        rows = []
+        rows: list[tuple[str, Mapping[str, Any]]] = []
         for row in value:
             own = dict(row)
             rows.append((str(own.pop("name", own.pop("part", ""))), own))
@@ -435,4 +435,4 @@ def design_shape(manifest: Manifest) -> str:
         The design.
     """
     widths = [manifest.layers[0].fan_in, *(layer.outputs for layer in manifest.layers)]
-    return " – ".join(str(width) for width in widths)
+    return " → ".join(str(width) for width in widths)

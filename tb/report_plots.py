@@ -10,6 +10,7 @@ import html
 import io
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -78,7 +79,7 @@ def error_histogram(
     number = f"{sizes.size:,} errors, {exact:,} of them 0"
 
     def draw(axes: Axes) -> None:
-        axes.hist(np.clip(drawn, low, top), edges, color=BLUE, alpha=0.85, log=True)
+        axes.hist(np.clip(drawn, low, top), edges.tolist(), color=BLUE, alpha=0.85, log=True)
         axes.set_xscale("log")
         axes.set_ylim(bottom=0.7)
         for value, colour, style, name in (
@@ -261,7 +262,8 @@ def _legend_below(axes: Axes, columns: int) -> None:
 def _svg(name: str, description: str, draw: Callable[[Axes], None]) -> str:
     """Draw, and return an ``svg`` element whose ids are no other plot's."""
     prefix = re.sub(r"[^A-Za-z0-9_]+", "-", name)
-    style = dict(matplotlib.rcParamsDefault) | _STYLE | {"svg.hashsalt": prefix}
+    style: dict[Any, Any] = dict(matplotlib.rcParamsDefault)
+    style |= _STYLE | {"svg.hashsalt": prefix}
     # Chosen by the user's environment, and not to be changed in a running process.
     style.pop("backend", None)
     with matplotlib.rc_context(style):
@@ -276,7 +278,7 @@ def _svg(name: str, description: str, draw: Callable[[Axes], None]) -> str:
                     side.set_major_formatter(lambda part, _: f"{part:g}")
         stream = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(stream, metadata=nothing)
+        FigureCanvasSVG(figure).print_svg(stream, metadata=nothing)  # type: ignore[no-untyped-call]
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

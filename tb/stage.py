@@ -2,7 +2,7 @@
 
 The stages are named after those of open hardware projects, V1 to V3, but what they ask for is this
 sign-off's own. They stand beside the verdict, which is of the checks alone: a design may PASS at
-V1. A check that was skipped, or a campaign that was not run on this very RTL, holds nothing up.
+V1. A criterion whose check was skipped, or whose campaign ran on another RTL, does not hold.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class CampaignState(BaseModel):
     state : {'current', 'stale', 'damaged', 'not run'}
         Stale: of another RTL, or another manifest.
     why : str
-        What is wrong with it; empty if it is current.
+        What is wrong with it; empty if it is current, or was not run.
     command : str
         What runs it.
     """
@@ -159,9 +159,7 @@ def _found(
 ) -> Found[Campaign]:
     """Read one record and compare what it speaks of."""
     if not path.exists():
-        return Found(
-            None, CampaignState(state="not run", why="it has not been run", command=command)
-        )
+        return Found(None, CampaignState(state="not run", why="", command=command))
     try:
         record = kind.load(path)
     except SignoffError as error:
@@ -247,9 +245,7 @@ def judge_stage(
             ["witness"],
             may_skip=True,
         ),
-        seen.named(
-            "V1", "simulators", "Two simulators agree on every count", ["simulators-agree"]
-        ),
+        seen.named("V1", "simulators", "Two simulators agree on every count", ["simulators-agree"]),
         Criterion(
             stage="V2",
             id="V2-vectors",
@@ -285,7 +281,10 @@ def judge_stage(
         _faults(campaigns.faults),
         _plan("V3", "Every goal of the test plan is hit", STAGES, campaigns),
         _code(
-            "V3", "toggles", "Every signal that is not excluded toggles both ways", campaigns.coverage
+            "V3",
+            "toggles",
+            "Every signal that is not excluded toggles both ways",
+            campaigns.coverage,
         ),
     ]
 
@@ -298,7 +297,7 @@ class _Checks:
     layers: Sequence[str]
 
     def none_failed(self, stage: StageName, name: str, text: str) -> Criterion:
-        """All checks, also those that no other criterion names."""
+        """Judge all checks, also those that no other criterion names."""
         failed = [identity for identity, verdict in self.verdicts.items() if verdict == "FAIL"]
         count = len(self.verdicts)
         return Criterion(
@@ -310,7 +309,7 @@ class _Checks:
         )
 
     def named(self, stage: StageName, name: str, text: str, wanted: Sequence[str]) -> Criterion:
-        """Certain checks, which must be there."""
+        """Judge certain checks, which must be there."""
         return self._judge(stage, name, text, wanted, may_skip=False)
 
     def of_layers(
@@ -323,12 +322,12 @@ class _Checks:
         *,
         may_skip: bool = False,
     ) -> Criterion:
-        """Certain kinds of checks, of every layer."""
+        """Judge certain kinds of checks, of every layer."""
         wanted = [f"{kind}-{layer}" for kind in kinds for layer in self.layers] + list(others)
         return self._judge(stage, name, text, wanted, may_skip=may_skip)
 
     def family(self, stage: StageName, name: str, text: str, prefix: str) -> Criterion:
-        """All checks whose ids begin so; at least one."""
+        """Judge all checks whose ids begin so; there must be one."""
         wanted = [identity for identity in self.verdicts if identity.startswith(prefix)]
         return self._judge(stage, name, text, wanted or [f"{prefix}*"], may_skip=False)
 
@@ -357,22 +356,34 @@ def _listed(names: Sequence[str], most: int = 6) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _missing(state: CampaignState) -> str:
-    """Say why a campaign cannot be relied on, and what to run."""
-    return f"{state.state}: {state.why}; {state.command}"
+def missing(state: CampaignState) -> str:
+    """Say why a campaign cannot be relied on, and what to run.
+
+    Parameters
+    ----------
+    state : CampaignState
+        Its state, which is not current.
+    """
+    return f"{state.state}: {state.why + '; ' if state.why else ''}{state.command}"
 
 
 def goal_met(goal: PlanGoal) -> bool:
-    """Return whether a goal of the test plan is hit: its tests passed, and nothing was missed."""
+    """Return whether a goal of the test plan is hit: its tests passed, and nothing was missed.
+
+    Parameters
+    ----------
+    goal : PlanGoal
+        The goal.
+    """
     return goal.passed and all(part.hits > 0 for part in goal.bins)
 
 
 def _plan(
     stage: StageName, text: str, wanted: Sequence[StageName], campaigns: Campaigns
 ) -> Criterion:
-    """The goals of some stages."""
+    """Judge the goals of some stages."""
     record = campaigns.coverage.current
-    held, evidence = False, _missing(campaigns.coverage.state)
+    held, evidence = False, missing(campaigns.coverage.state)
     if record is not None:
         goals = [goal for goal in record.plan if goal.stage in wanted]
         missed = [goal.id for goal in goals if not goal_met(goal)]
@@ -389,9 +400,9 @@ def _code(
     text: str,
     coverage: Found[CoverageRecord],
 ) -> Criterion:
-    """Points of code that were reached or excluded."""
+    """Judge the points of code: reached or excluded."""
     record = coverage.current
-    held, evidence = False, _missing(coverage.state)
+    held, evidence = False, missing(coverage.state)
     if record is not None:
         files: list[FileCoverage] = record.lines if kind == "lines" else record.toggles
         points = sum(part.points for part in files)
@@ -405,9 +416,9 @@ def _code(
 
 
 def _planted(mutants: Found[MutationRecord]) -> Criterion:
-    """All defects that were planted in the sources."""
+    """Judge the defects that were planted in the sources."""
     record = mutants.current
-    held, evidence = False, _missing(mutants.state)
+    held, evidence = False, missing(mutants.state)
     if record is not None:
         survived = [defect.id for defect in record.planted if not defect.killed_by]
         held = bool(record.planted) and not survived
@@ -424,9 +435,9 @@ def _planted(mutants: Found[MutationRecord]) -> Criterion:
 
 
 def _netlist(mutants: Found[MutationRecord]) -> Criterion:
-    """All mutants of netlists."""
+    """Judge the mutants of netlists."""
     record = mutants.current
-    held, evidence = False, _missing(mutants.state)
+    held, evidence = False, missing(mutants.state)
     if record is not None:
         gaps = [mutant.id for mutant in record.netlist if mutant.outcome == "gap"]
         killed = sum(mutant.outcome == "killed" for mutant in record.netlist)
@@ -447,9 +458,9 @@ def _netlist(mutants: Found[MutationRecord]) -> Criterion:
 
 
 def _faults(faults: Found[FaultRecord]) -> Criterion:
-    """Every fault that was injected came to a known end, in both designs."""
+    """Judge whether every injected fault came to a known end, in both designs."""
     record = faults.current
-    held, evidence = False, _missing(faults.state)
+    held, evidence = False, missing(faults.state)
     if record is not None:
         injected = sum(part.injected for part in record.outcomes)
         hung = sum(part.hung for part in record.outcomes)
