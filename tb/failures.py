@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_NUMBER = re.compile(r"\b[0-9a-f]{12,}\b|[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+_NUMBER = re.compile(r"\b[0-9a-f]{12,}\b|[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 _COMMAND = re.compile(r"(?:WAVES=1 )?\S*certibit signoff .*?--vectors \d+")
 # What a detail says of its rerun is not part of the message.
 _RERUN = re.compile(r" ?\((?:simulator )?seed \d+;[^()]*\)|: rerun with waves.*", re.DOTALL)
