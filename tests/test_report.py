@@ -301,7 +301,7 @@ def test_failures_of_the_same_kind_are_told_once(line: Line) -> None:
     line.judge()
     told = failures_of(line.page)
     assert told.count("counts differ, first at vector #") == 1
-    assert "2 × # of # counts differ" in told
+    assert "2 \u00d7 # of # counts differ" in told
     assert "Also in S1-counts-layer_1" in told
 
 
@@ -309,7 +309,7 @@ def test_another_identity(line: Line) -> None:
     line.main = replace(line.main, identity="f" * 64)
     line.judge()
     told = failures_of(line.page)
-    assert "1 × RTL from another manifest: its ID register is #, not #" in told
+    assert "1 \u00d7 RTL from another manifest: its ID register is #, not #" in told
     assert f"{RERUN} --sim verilator --vectors 1" in told
 
 
@@ -323,7 +323,7 @@ def test_failed_cocotb_tests_stand_for_their_bench(line: Line) -> None:
     line.second = replace(line.second, failure="test test_registers failed: and so on")
     line.judge()
     told = failures_of(line.page)
-    assert "1 × AssertionError: registers say # vectors in, # out" in told
+    assert "1 \u00d7 AssertionError: registers say # vectors in, # out" in told
     assert "network-icarus: test_registers_counted_every_vector" in told
     assert "and so on" not in told
     assert f"{RERUN} --sim icarus --vectors 12" in told
@@ -542,7 +542,9 @@ def chromium(*arguments: str, profile: Path) -> str:
     """Run a headless Chromium and return what it printed."""
     program = shutil.which("chromium")
     if program is None:
-        pytest.fail("chromium was not found: `make chromium`, or apt-get install chromium (as root)")
+        pytest.fail(
+            "chromium was not found: `make chromium`, or apt-get install chromium (as root)"
+        )
     done = subprocess.run(
         [
             program,
