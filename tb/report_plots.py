@@ -252,7 +252,7 @@ def _legend_below(axes: Axes, columns: int) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(
             loc="upper center",
-            bbox_to_anchor=(0.45, -0.2),
+            bbox_to_anchor=(0.45, -0.22),
             ncols=columns,
             columnspacing=1.2,
             handlelength=1.8,
@@ -267,8 +267,9 @@ def _svg(name: str, description: str, draw: Callable[[Axes], None]) -> str:
     # Chosen by the user's environment, and not to be changed in a running process.
     style.pop("backend", None)
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(5.2, 3.5), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(5.2, 3.5))
+        # The same frame in every plot, so that neighbours line up.
+        axes = figure.add_axes((0.135, 0.29, 0.845, 0.62))
         draw(axes)
         for side in (axes.xaxis, axes.yaxis):
             if side.get_scale() == "log":

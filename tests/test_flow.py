@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import tb.report
 from model.errors import DesignFailure, InputError, ManifestError, SignoffError, ToolError
 from model.forward import GoldenNetwork
 from model.manifest import manifest_digest
@@ -438,7 +439,9 @@ class Line:
 
 
 @pytest.fixture
-def line(tmp_path: Path, pretence: Pretence) -> Line:
+def line(tmp_path: Path, pretence: Pretence, monkeypatch: pytest.MonkeyPatch) -> Line:
+    # Drawing writes no file, and takes longer than all the rest.
+    monkeypatch.setattr(tb.report, "_layer_plots", lambda _design, _folder: [])
     net = network_folder(tmp_path / "net", length=32, vectors=3)
     folder, spare = tmp_path / "build" / "small", tmp_path / "spare"
     planned(net, tmp_path / "build")
