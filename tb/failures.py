@@ -55,6 +55,11 @@ class Bucket:
     others: tuple[str, ...]
     command: str
 
+    @property
+    def told(self) -> str:
+        """What the first of them says, without the command, which stands by itself."""
+        return _RERUN.sub("", self.first.detail).strip()
+
 
 def normalised(message: str) -> str:
     """Return a message without what differs from instance to instance.

@@ -567,12 +567,20 @@ def rewrite_report(net: Path, build: Path) -> Path:
 def _rerun(net: Path, folder: Path) -> str:
     """Return the command that simulates the RTL of a folder again, with waves."""
     command = "WAVES=1 .venv/bin/certibit signoff"
-    return f"{command} --net {_quoted(net)} --build {_quoted(folder.parent)}"
+    build = _quoted(_from_checkout(folder.parent))
+    return f"{command} --net {_quoted(_from_checkout(net))} --build {build}"
+
+
+def _from_checkout(path: Path) -> Path:
+    """Return a path as seen from the checkout, where it lies in it: evidence names no machine."""
+    checkout = SHIPPED_NETWORK.parent.parent
+    whole = path.absolute()
+    return whole.relative_to(checkout) if whole.is_relative_to(checkout) else path
 
 
 def _make_argument(net: Path) -> str:
     """Return a network folder as make's NET takes it; the shipped network needs none."""
-    return "" if net.resolve() == SHIPPED_NETWORK else _quoted(net)
+    return "" if net.resolve() == SHIPPED_NETWORK else _quoted(_from_checkout(net))
 
 
 def _quoted(path: Path) -> str:

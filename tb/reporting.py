@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from model.errors import DesignFailure, SignoffError
 from model.files import read_bytes, write_bytes_atomically
-from model.manifest import Manifest, manifest_digest
+from model.manifest import manifest_digest
 from model.plan import Design
 from tb.junit import campaign_suites, cocotb_suites, refresh_junit
 from tb.signoff import (
@@ -25,6 +25,7 @@ from tb.signoff import (
     Judgement,
     Signoff,
     SimulatorRecord,
+    has_witnesses,
     save_signoff,
 )
 from tb.simulate import Simulation
@@ -67,7 +68,7 @@ def save_report(
     played = min((layer.vectors for layer in report.layers), default=0)
     simulators = {run.simulator.name: run.simulator for run in simulations}
     campaigns = read_campaigns(folder, report.manifest_sha256, net)
-    staged = _staged(report, design.manifest, played, campaigns, simulators.values())
+    staged = _staged(report, design, played, campaigns, simulators.values())
     save_signoff(staged, simulations, folder, campaign_suites(staged.criteria, campaigns))
     _write_page(design, folder, campaigns)
     return staged
@@ -117,7 +118,7 @@ def save_failed_run(
         rerun=rerun,
     )
     campaigns = read_campaigns(folder, report.manifest_sha256, net)
-    staged = _staged(report, design.manifest, 0, campaigns, simulators)
+    staged = _staged(report, design, 0, campaigns, simulators)
     suites = cocotb_suites(run_dir / "results.xml") + campaign_suites(staged.criteria, campaigns)
     save_signoff(staged, [], folder, suites)
     return _write_page(design, folder, campaigns)
@@ -147,7 +148,7 @@ def refresh_report(design: Design, folder: Path, net: str) -> Path:
     """
     facts = _read_facts(design, folder)
     campaigns = read_campaigns(folder, facts["manifest_sha256"], net)
-    criteria = _criteria(facts, design.manifest, campaigns)
+    criteria = _criteria(facts, design, campaigns)
     facts["criteria"] = [criterion.model_dump() for criterion in criteria]
     facts["stage"] = reached(criteria)
     facts["campaigns"] = campaigns.states.model_dump()
@@ -181,22 +182,27 @@ def _read_facts(design: Design, folder: Path) -> dict[str, Any]:
     return content
 
 
-def _criteria(
-    facts: Mapping[str, Any], manifest: Manifest, campaigns: Campaigns
-) -> list[Criterion]:
+def _criteria(facts: Mapping[str, Any], design: Design, campaigns: Campaigns) -> list[Criterion]:
     """Judge the stages by what ``signoff.json`` says."""
     played = min((layer["vectors"] for layer in facts["layers"]), default=0)
     return judge_stage(
         {check["id"]: check["verdict"] for check in facts["checks"]},
-        [layer.name for layer in manifest.layers],
-        (played, manifest.vectors),
+        [layer.name for layer in design.manifest.layers],
+        _witnessed(design),
+        (played, design.manifest.vectors),
         campaigns,
     )
 
 
+def _witnessed(design: Design) -> list[str]:
+    """Return the layers whose certificates have witnesses to drive."""
+    layers = design.manifest.layers
+    return [layer.name for index, layer in enumerate(layers) if has_witnesses(design, index)]
+
+
 def _staged(
     report: Report,
-    manifest: Manifest,
+    design: Design,
     played: int,
     campaigns: Campaigns,
     simulators: Iterable[Simulator],
@@ -204,8 +210,9 @@ def _staged(
     """Return a report with its stage, the states of campaigns, and versions."""
     criteria = judge_stage(
         {check.id: check.verdict for check in report.checks},
-        [layer.name for layer in manifest.layers],
-        (played, manifest.vectors),
+        [layer.name for layer in design.manifest.layers],
+        _witnessed(design),
+        (played, design.manifest.vectors),
         campaigns,
     )
     return report.model_copy(

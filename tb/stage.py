@@ -194,6 +194,7 @@ def reached(criteria: Sequence[Criterion]) -> Literal["none", "V1", "V2", "V3"]:
 def judge_stage(
     checks: Mapping[str, str],
     layers: Sequence[str],
+    witnessed: Sequence[str],
     vectors: tuple[int, int],
     campaigns: Campaigns,
 ) -> list[Criterion]:
@@ -205,6 +206,8 @@ def judge_stage(
         Verdict of each check by its id.
     layers : sequence of str
         Names of the design's layers.
+    witnessed : sequence of str
+        Those whose certificates have witnesses that can be driven through the RTL.
     vectors : tuple of int
         Test vectors that were played, and how many there are.
     campaigns : Campaigns
@@ -237,14 +240,7 @@ def judge_stage(
             ["S2-certificate", "S2-hoeffding"],
             ["end-to-end", "trained-network"],
         ),
-        seen.of_layers(
-            "V1",
-            "witnesses",
-            "Worst-case inputs drive the RTL to exactly its certified errors, wherever a"
-            " certificate is attained",
-            ["witness"],
-            may_skip=True,
-        ),
+        seen.witnesses(witnessed),
         seen.named("V1", "simulators", "Two simulators agree on every count", ["simulators-agree"]),
         Criterion(
             stage="V2",
@@ -310,7 +306,23 @@ class _Checks:
 
     def named(self, stage: StageName, name: str, text: str, wanted: Sequence[str]) -> Criterion:
         """Judge certain checks, which must be there."""
-        return self._judge(stage, name, text, wanted, may_skip=False)
+        return self._judge(stage, name, text, wanted)
+
+    def witnesses(self, witnessed: Sequence[str]) -> Criterion:
+        """Judge the witnesses of the layers that have any."""
+        text = (
+            "Worst-case inputs drive the RTL to exactly its certified errors, in every layer that"
+            " has such inputs"
+        )
+        if witnessed:
+            return self.named("V1", "witnesses", text, [f"witness-{name}" for name in witnessed])
+        return Criterion(
+            stage="V1",
+            id="V1-witnesses",
+            text=text,
+            held=True,
+            evidence="no layer's certificate is a maximum over inputs that can be driven",
+        )
 
     def of_layers(
         self,
@@ -319,23 +331,18 @@ class _Checks:
         text: str,
         kinds: Sequence[str],
         others: Sequence[str] = (),
-        *,
-        may_skip: bool = False,
     ) -> Criterion:
         """Judge certain kinds of checks, of every layer."""
         wanted = [f"{kind}-{layer}" for kind in kinds for layer in self.layers] + list(others)
-        return self._judge(stage, name, text, wanted, may_skip=may_skip)
+        return self._judge(stage, name, text, wanted)
 
     def family(self, stage: StageName, name: str, text: str, prefix: str) -> Criterion:
         """Judge all checks whose ids begin so; there must be one."""
         wanted = [identity for identity in self.verdicts if identity.startswith(prefix)]
-        return self._judge(stage, name, text, wanted or [f"{prefix}*"], may_skip=False)
+        return self._judge(stage, name, text, wanted or [f"{prefix}*"])
 
-    def _judge(
-        self, stage: StageName, name: str, text: str, wanted: Sequence[str], *, may_skip: bool
-    ) -> Criterion:
+    def _judge(self, stage: StageName, name: str, text: str, wanted: Sequence[str]) -> Criterion:
         told = {identity: self.verdicts.get(identity, "not made") for identity in wanted}
-        good = {"PASS", "SKIPPED"} if may_skip else {"PASS"}
         parts = []
         for verdict in ("FAIL", "not made", "SKIPPED", "PASS"):
             ids = [identity for identity, found in told.items() if found == verdict]
@@ -345,7 +352,7 @@ class _Checks:
             stage=stage,
             id=f"{stage}-{name}",
             text=text,
-            held=bool(told) and set(told.values()) <= good,
+            held=set(told.values()) == {"PASS"},
             evidence="; ".join(parts),
         )
 

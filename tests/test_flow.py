@@ -655,7 +655,11 @@ def test_a_disk_that_is_full_is_no_fault_of_the_design() -> None:
 def test_the_command_of_the_shipped_network_needs_no_net() -> None:
     assert flow._make_argument(flow.SHIPPED_NETWORK) == ""
     assert flow._make_argument(Path("networks") / "mnist_pca50" / ".") == ""
-    assert flow._make_argument(Path("my nets")) == "'my nets'"
+    assert flow._make_argument(Path("/somewhere/my nets")) == "'/somewhere/my nets'"
+    # Nor does the page say where the checkout lies.
+    inside = flow.SHIPPED_NETWORK.parent / "digits"
+    assert flow._make_argument(inside) == "networks/digits"
+    assert flow._rerun(inside, Path("build/digits")).endswith("--net networks/digits --build build")
 
 
 @pytest.mark.parametrize("simulator", ["icarus"])

@@ -41,6 +41,7 @@ def judged(
     mutants: MutationRecord | None = None,
     coverage: CoverageRecord | None = None,
     faults: FaultRecord | None = None,
+    witnessed: list[str] | None = None,
 ) -> dict[str, Criterion]:
     """Judge a sign-off whose campaigns are complete where nothing else is said."""
     build = folder / "build" / "small"
@@ -52,7 +53,11 @@ def judged(
         faults=faults or fault_record("small", DIGEST),
     )
     criteria = judge_stage(
-        PASSED if checks is None else checks, LAYERS, vectors, read_campaigns(build, DIGEST)
+        PASSED if checks is None else checks,
+        LAYERS,
+        LAYERS if witnessed is None else witnessed,
+        vectors,
+        read_campaigns(build, DIGEST),
     )
     assert len({criterion.id for criterion in criteria}) == len(criteria)
     return {criterion.id: criterion for criterion in criteria}
@@ -102,16 +107,22 @@ def test_a_check_that_did_not_pass(
     else:
         checks[identity] = verdict
     criteria = judged(tmp_path, checks)
-    if identity == "witness-output" and verdict == "SKIPPED":
-        # There is no witness to drive where the certificate is not attained.
-        assert open_ones(criteria) == set()
-        return
     assert open_ones(criteria) == {expected} | ({"V1-verdict"} if verdict == "FAIL" else set())
     told = criteria[expected].evidence
     assert (verdict or "not made") in told
     assert identity in told or "protocol-*" in told
     below = "none" if expected.startswith("V1") or verdict == "FAIL" else "V1"
     assert reached(list(criteria.values())) == below
+
+
+def test_layers_without_witnesses(tmp_path: Path) -> None:
+    checks = PASSED | {"witness-hidden": "SKIPPED"}
+    assert open_ones(judged(tmp_path / "a", checks, witnessed=["output"])) == set()
+    checks |= {"witness-output": "SKIPPED"}
+    assert open_ones(judged(tmp_path / "b", checks, witnessed=["output"])) == {"V1-witnesses"}
+    criteria = judged(tmp_path / "c", checks, witnessed=[])
+    assert open_ones(criteria) == set()
+    assert "no layer's certificate" in criteria["V1-witnesses"].evidence
 
 
 def test_a_failed_check_that_no_criterion_knows(tmp_path: Path) -> None:
@@ -224,7 +235,7 @@ def test_campaigns_that_were_not_run(tmp_path: Path) -> None:
     build = tmp_path / "build" / "small"
     build.mkdir(parents=True)
     campaigns = read_campaigns(build, DIGEST, "networks/other")
-    criteria = judge_stage(PASSED, LAYERS, (1, 1), campaigns)
+    criteria = judge_stage(PASSED, LAYERS, LAYERS, (1, 1), campaigns)
     told = {criterion.id: criterion.evidence for criterion in criteria if not criterion.held}
     assert told == {
         "V2-testplan": "not run: make coverage",
