@@ -258,6 +258,7 @@ def simulate_and_sign_off(
     say: Say,
     *,
     second_vectors: int | None = None,
+    page: bool = True,
 ) -> Signoff:
     """Simulate a generated design and judge what came out.
 
@@ -280,6 +281,8 @@ def simulate_and_sign_off(
     second_vectors : int, optional
         Number of test vectors of the second simulator; default: as many as of the first, 100 where
         that plays all.
+    page : bool
+        Whether the page is written, too; a campaign of many runs does without its plots.
 
     Returns
     -------
@@ -303,14 +306,14 @@ def simulate_and_sign_off(
     with _sole_user(folder):
         try:
             return _simulate_and_sign_off(
-                network, net, design, folder, simulators, vectors, second_vectors, say
+                network, net, design, folder, simulators, vectors, second_vectors, say, page
             )
         except DesignFailure as failure:
             used = [part for part in (simulators.main, simulators.second) if part is not None]
-            page = save_failed_run(
-                failure, design, folder, _rerun(net, folder), used, _make_argument(net)
+            written = save_failed_run(
+                failure, design, folder, _rerun(net, folder), used, _make_argument(net), page=page
             )
-            failure.add_note(f"report in {page}")
+            failure.add_note(f"report in {written}")
             raise
 
 
@@ -323,6 +326,7 @@ def _simulate_and_sign_off(
     vectors: int | None,
     second_vectors: int | None,
     say: Say,
+    page: bool,
 ) -> Signoff:
     """Do what `simulate_and_sign_off` says, in a folder that nobody else works in."""
     _check_origin(network, design, folder)
@@ -363,7 +367,7 @@ def _simulate_and_sign_off(
     rerun = _rerun(net, folder)
     report = sign_off(network, design, main, witnesses, second, simulators.why_no_second, rerun)
     runs = [main, *(run.simulation for run in witnesses if run), *([second] if second else [])]
-    return save_report(report, runs, design, folder, _make_argument(net))
+    return save_report(report, runs, design, folder, _make_argument(net), page=page)
 
 
 def drive_witnesses(design: Design, index: int, folder: Path, simulator: Simulator) -> WitnessRun:

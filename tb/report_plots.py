@@ -86,7 +86,11 @@ def error_histogram(
             (certificate, GREEN, "-", f"certificate {certificate:.4g}"),
             (radius, AMBER, "--", f"Hoeffding radius {radius:.4g}"),
         ):
-            axes.axvline(value, color=colour, linestyle=style, label=name)
+            if value > 0:
+                axes.axvline(value, color=colour, linestyle=style, label=name)
+            else:
+                # Exact for all inputs: on a log axis there is no place for it, but a name.
+                axes.plot([], [], color=colour, linestyle=style, label=name)
         axes.set_xlabel("absolute error, units of the weighted sum")
         axes.set_ylabel("outputs x vectors")
         axes.set_title(f"{layer}: {number}")
@@ -127,9 +131,10 @@ def error_against_length(curve: LengthCurve, measured: float | None) -> str:
             linestyle="--",
             label="Hoeffding radius",
         )
+        certified = [(p.length, p.certificate) for p in curve.points if p.certificate > 0]
         axes.plot(
-            lengths,
-            [point.certificate for point in curve.points],
+            [length for length, _ in certified],
+            [certificate for _, certificate in certified],
             color=GREEN,
             label="certificate",
         )

@@ -44,6 +44,8 @@ def save_report(
     design: Design,
     folder: Path,
     net: str,
+    *,
+    page: bool = True,
 ) -> Signoff:
     """Add the stage to a sign-off and write all its files.
 
@@ -59,6 +61,8 @@ def save_report(
         Its build folder.
     net : str
         The network's folder as commands take it; empty for the shipped network.
+    page : bool
+        Whether the page is written, too.
 
     Returns
     -------
@@ -70,7 +74,8 @@ def save_report(
     campaigns = read_campaigns(folder, report.manifest_sha256, net)
     staged = _staged(report, design, played, campaigns, simulators.values())
     save_signoff(staged, simulations, folder, campaign_suites(staged.criteria, campaigns))
-    _write_page(design, folder, campaigns)
+    if page:
+        _write_page(design, folder, campaigns)
     return staged
 
 
@@ -81,6 +86,8 @@ def save_failed_run(
     rerun: str,
     simulators: Sequence[Simulator],
     net: str,
+    *,
+    page: bool = True,
 ) -> Path:
     """Write the files of a sign-off that ended because the design hung or gave unknown values.
 
@@ -96,13 +103,13 @@ def save_failed_run(
         Command that simulates the same RTL again; a simulator and a number of vectors are appended.
     simulators : sequence of Simulator
         Those of the sign-off.
-    net : str
+    net, page
         As for `save_report`.
 
     Returns
     -------
     pathlib.Path
-        The page.
+        The page; ``signoff.json`` where there is none.
     """
     run_dir = Path(failure.where).parent
     run = json.loads((run_dir / "run.json").read_text())
@@ -121,7 +128,7 @@ def save_failed_run(
     staged = _staged(report, design, 0, campaigns, simulators)
     suites = cocotb_suites(run_dir / "results.xml") + campaign_suites(staged.criteria, campaigns)
     save_signoff(staged, [], folder, suites)
-    return _write_page(design, folder, campaigns)
+    return _write_page(design, folder, campaigns) if page else folder / SIGNOFF_FILE
 
 
 def refresh_report(design: Design, folder: Path, net: str) -> Path:

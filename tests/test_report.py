@@ -26,15 +26,17 @@ from model.forward import GoldenNetwork
 from model.manifest import manifest_digest
 from model.network import load_network
 from model.plan import Design, plan_design
+from model.source_choice import SourceKind
 from tb import flow
 from tb.evidence import save_counts
 from tb.report import render_report
 from tb.reporting import refresh_report, save_failed_run, save_report
-from tb.signoff import Signoff, WitnessRun, sign_off
+from tb.sample_networks import sample_network
+from tb.signoff import Signoff, WitnessRun, has_witnesses, sign_off
 from tb.simulate import Simulation
 from tb.simulators import Simulator
 from tb.stage import read_campaigns
-from tests.builders import check_message, small_network
+from tests.builders import NetworkFolder, check_message, small_network
 from tests.line import network_folder
 from tests.sample_campaigns import (
     coverage_record,
@@ -60,7 +62,7 @@ class Line:
     folder: Path
     design: Design
     main: Simulation
-    witnesses: list[WitnessRun]
+    witnesses: list[WitnessRun | None]
     second: Simulation | None
 
     def judge(self) -> Signoff:
@@ -75,7 +77,7 @@ class Line:
             "" if self.second else "only verilator was asked for",
             RERUN,
         )
-        runs = [self.main, *(run.simulation for run in self.witnesses)]
+        runs = [self.main, *(run.simulation for run in self.witnesses if run)]
         runs += [self.second] if self.second else []
         return save_report(report, runs, self.design, self.folder, "networks/other")
 
@@ -109,9 +111,12 @@ class Line:
 @pytest.fixture
 def line(tmp_path: Path) -> Line:
     """A design of 6 -> 5 -> 3 whose RTL is without fault."""
-    net = network_folder(tmp_path / "net")
-    folder = tmp_path / "build" / "small"
-    design = flow.plan_network(net, folder, flow.DesignRequest())[1]
+    return without_fault(network_folder(tmp_path / "net"), tmp_path / "build" / "small")
+
+
+def without_fault(net: Path, folder: Path, request: flow.DesignRequest | None = None) -> Line:
+    """Plan a network, and take the golden model's counts for those of its RTL."""
+    design = flow.plan_network(net, folder, request or flow.DesignRequest())[1]
 
     def run(name: str, simulator: Simulator, inputs: Any, counts: Any) -> Simulation:
         return Simulation(
@@ -128,8 +133,11 @@ def line(tmp_path: Path) -> Line:
         )
 
     golden = GoldenNetwork(design.manifest, design.parameters).counts
-    witnesses = []
+    witnesses: list[WitnessRun | None] = []
     for index, layer in enumerate(design.manifest.layers):
+        if not has_witnesses(design, index):
+            witnesses.append(None)
+            continue
         inputs = design.certificate(index).witnesses.reshape(-1, layer.fan_in)
         alone = GoldenNetwork(
             design.manifest.model_copy(update={"layers": [layer]}),
@@ -268,6 +276,35 @@ def test_the_users_settings_of_matplotlib_do_not_matter(
     monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "path")
     line.judge()
     assert line.page == before
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("options", "source", "plots", "words"),
+    [
+        ({"encoding": "bipolar", "adder": "mux"}, "lfsr", 4, "select: "),
+        ({"encoding": "unipolar", "activation": "step"}, "sobol", 4, "Sobol, dimension 2"),
+        ({"activation": "lif"}, "lfsr-galois", 3, "Galois LFSR"),
+        ({"activation": "lif", "streams": True}, "lfsr", 2, "spikes of the layer before"),
+        ({}, "halton", 4, "Halton, base 3"),
+        ({}, "counter-lane", 4, "6 lanes"),
+    ],
+    ids=["mux", "step", "lif", "streams", "halton", "lanes"],
+)
+def test_every_style_has_a_page(
+    tmp_path: Path, options: dict[str, Any], source: SourceKind, plots: int, words: str
+) -> None:
+    network = sample_network((6, 5, 3), np.random.default_rng(2), operand_bits=4, **options)
+    net = NetworkFolder.of(network).write(tmp_path / "net")
+    line = without_fault(net, tmp_path / "build" / "sample", flow.DesignRequest(source=source))
+    report = line.judge()
+    assert report.verdict == "PASS"
+    assert report.stage == "V1"
+    shown = check_page(line.page)
+    # A histogram for each layer, and the law for those that have one.
+    assert shown.tags["svg"] == plots
+    assert words in squeezed(shown.text)
 
 
 # --- FAIL -----------------------------------------------------------------------------------------
