@@ -391,6 +391,12 @@ def _recorded_lines(path: Path, expected: int, pattern: str) -> list[str]:
             str(path),
             "simulate again",
         ) from None
+    if len(lines) > expected:
+        raise DesignFailure(
+            f"the simulation recorded {len(lines)} of {expected} words, which are too many",
+            str(path),
+            "the design gives results that nobody asked for: look at its handshakes with WAVES=1",
+        )
     if len(lines) != expected:
         raise SignoffError(
             f"the simulation recorded {len(lines)} of {expected} words",

@@ -792,10 +792,11 @@ def test_fail_for_a_wrong_weight(simulator: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [
-        (".result_ready_i(acc_ready)", ".result_ready_i(1'b0)", "hung after 0 of 12 vectors"),
+        (".vector_valid_i(vector_valid_i)", ".vector_valid_i(1'b0)", "hung after 0 of 12 vectors"),
+        (".result_ready_i(acc_ready)", ".result_ready_i(1'b0)", "words, which are too many"),
         (".r_i(x_word)", ".r_i({OperandWidth{1'bx}})", "recorded unknown values (X)"),
     ],
-    ids=["hangs", "unknown"],
+    ids=["hangs", "too many", "unknown"],
 )
 def test_fail_for_a_design_without_counts(
     simulator: str, tmp_path: Path, right: str, wrong: str, told: str

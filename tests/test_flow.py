@@ -645,6 +645,7 @@ def test_a_disk_that_is_full_is_no_fault_of_the_design() -> None:
         ("the simulation was stopped after 3600 s", SignoffError),
         ("test test_play_all_vectors failed: hung after 0 of 12 vectors", DesignFailure),
         ("test test_id failed: 0 (and 1 more: test_play_all_vectors)", DesignFailure),
+        ("test test_registers_counted_every_vector failed: registers say 1", DesignFailure),
         ("the simulation ended with 1: %Error: Settle region did not converge", DesignFailure),
     ]:
         with pytest.raises(SignoffError) as error:
