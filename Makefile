@@ -25,10 +25,14 @@ RUN_ARGUMENTS = $(if $(SIM),--sim '$(SIM)') $(if $(VECTORS),--vectors '$(VECTORS
 run: setup ## (default) plan, generate, simulate and sign off a network; see the variables below
 	@$(BIN)/python -m tb run $(RUN_ARGUMENTS)
 
+.PHONY: report
+report: setup ## write the network's report anew, with what campaigns have found since its sign-off
+	@$(BIN)/python -m tb report $(if $(NET),--net '$(NET)')
+
 # --- tests ----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: static ## every test in both simulators, and the linters
+test: static chromium ## every test in both simulators, and the linters
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 .PHONY: quick
@@ -181,6 +185,19 @@ icarus:
 	fi; \
 	echo "setup: Icarus Verilog is skipped: it is not installed, and apt-get could not install it" \
 	  "(no root, or no network). To have it: sudo apt-get install iverilog"
+
+# What the report is looked at with in tests. Without it those tests fail, and say so.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null && exit 0; \
+	$(AS_ROOT); \
+	if [ "$$root" != no ]; then \
+	  echo "setup: installing Chromium by apt, for the report's tests (once)"; \
+	  $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    $$root apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0; \
+	fi; \
+	echo "setup: Chromium is missing: it is not installed, and apt-get could not install it (no" \
+	  "root, or no network). To have it: sudo apt-get install chromium"
 
 # --- the rest -------------------------------------------------------------------------------------
 
