@@ -365,9 +365,10 @@ def _simulate_and_sign_off(
             for index in range(len(design.manifest.layers))
         ]
     rerun = _rerun(net, folder)
-    report = sign_off(network, design, main, witnesses, second, simulators.why_no_second, rerun)
-    runs = [main, *(run.simulation for run in witnesses if run), *([second] if second else [])]
-    return save_report(report, runs, design, folder, _make_argument(net), page=page)
+    with _told(say, "judge it and write the report"):
+        report = sign_off(network, design, main, witnesses, second, simulators.why_no_second, rerun)
+        runs = [main, *(run.simulation for run in witnesses if run), *([second] if second else [])]
+        return save_report(report, runs, design, folder, _make_argument(net), page=page)
 
 
 def drive_witnesses(design: Design, index: int, folder: Path, simulator: Simulator) -> WitnessRun:
