@@ -384,20 +384,21 @@ def _simulate_and_sign_off(
             for index in range(len(design.manifest.layers))
         ]
     inside = _look_inside(design, folder, simulators, protocol, bias, say)
-    report = sign_off(
-        network,
-        design,
-        main,
-        witnesses,
-        second,
-        simulators.why_no_second,
-        _rerun(net, folder),
-        inside,
-    )
-    runs: list[Simulation | ProtocolRun] = [main]
-    runs += [run.simulation for run in witnesses if run]
-    runs += [run for run in (second, protocol, inside.protocol_with_x) if run]
-    return save_report(report, runs, design, folder, _make_argument(net), page=page)
+    with _told(say, "judge it and write the report"):
+        report = sign_off(
+            network,
+            design,
+            main,
+            witnesses,
+            second,
+            simulators.why_no_second,
+            _rerun(net, folder),
+            inside,
+        )
+        runs: list[Simulation | ProtocolRun] = [main]
+        runs += [run.simulation for run in witnesses if run]
+        runs += [run for run in (second, protocol, inside.protocol_with_x) if run]
+        return save_report(report, runs, design, folder, _make_argument(net), page=page)
 
 
 def _look_inside(

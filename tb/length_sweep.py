@@ -100,7 +100,9 @@ def source_kind(layer: LayerStructure) -> SourceKind:
     return "lfsr-lane" if lanes else "lfsr"
 
 
-def sweep_lengths(design: Design, vectors: int = SWEPT_VECTORS) -> list[LengthCurve]:
+def sweep_lengths(
+    design: Design, vectors: int = SWEPT_VECTORS, layers: int | None = None
+) -> list[LengthCurve]:
     """Compute the largest error of every layer against its length.
 
     Parameters
@@ -109,6 +111,8 @@ def sweep_lengths(design: Design, vectors: int = SWEPT_VECTORS) -> list[LengthCu
         The design.
     vectors : int
         How many of the first test vectors.
+    layers : int, optional
+        How many of the first layers; default: all.
     """
     features = design.features[:vectors]
     counts = GoldenNetwork(design.manifest, design.parameters).counts(features)
@@ -116,7 +120,7 @@ def sweep_lengths(design: Design, vectors: int = SWEPT_VECTORS) -> list[LengthCu
     inputs: NDArray[Any] = features
     curves = []
     streamed = False
-    for index, layer in enumerate(design.manifest.layers):
+    for index, layer in enumerate(design.manifest.layers[:layers]):
         why_not = ""
         if layer.lif is not None:
             why_not = "its neurons spike: their error is that of a rate, which follows no such law"

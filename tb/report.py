@@ -40,6 +40,7 @@ from tb.stage import STAGES, Campaigns, goal_met
 
 # What a page can show of a list; the rest stands in the file that the page names.
 _MOST_ROWS = 60
+_MOST_DRAWN = 24
 
 # Kinds of checks in the order of the page; a check of another kind makes a group of its own.
 _GROUPS = {
@@ -303,9 +304,9 @@ def _layer_plots(design: Design, folder: Path) -> list[LayerPlots]:
     """Draw the errors of every layer: as they were measured, and against the length."""
     errors = _measured_errors(design, folder)
     plots = []
-    for index, (layer, curve) in enumerate(
-        zip(design.manifest.layers, sweep_lengths(design), strict=True)
-    ):
+    curves = sweep_lengths(design, layers=_MOST_DRAWN)
+    # Of more layers there are no curves.
+    for index, (layer, curve) in enumerate(zip(design.manifest.layers, curves, strict=False)):
         histogram = None
         measured = None
         if errors is not None:

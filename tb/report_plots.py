@@ -283,8 +283,7 @@ def _svg(name: str, description: str, draw: Callable[[Axes], None]) -> str:
                 if not isinstance(side.get_major_formatter(), FixedFormatter):
                     side.set_major_formatter(lambda part, _: f"{part:g}")
         stream = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(stream, metadata=nothing)  # type: ignore[no-untyped-call]
+        FigureCanvasSVG(figure).print_svg(stream)  # type: ignore[no-untyped-call]
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -310,6 +310,14 @@ def test_every_style_has_a_page(
     assert words in squeezed(shown.text)
 
 
+def test_a_network_of_many_layers(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tb.report._MOST_DRAWN", 1)
+    line.judge()
+    shown = check_page(line.page)
+    assert shown.tags["svg"] == 2
+    assert "Drawn of the first 1 layers" in squeezed(shown.text)
+
+
 # --- FAIL -----------------------------------------------------------------------------------------
 
 
