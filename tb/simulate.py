@@ -15,6 +15,7 @@ from model.files import npz_bytes, write_bytes_atomically
 from model.manifest import MANIFEST_FILE, LfsrSource, manifest_digest
 from model.plan import Design
 from rtl_gen.generator import HDL_FOLDER, TOP_MODULE, hdl_sources, layer_module
+from tb.growth import shown_growth
 from tb.harness import (
     BENCH_FILE,
     CYCLES_FILE,
@@ -177,18 +178,22 @@ def simulate_network(
         generated.append(write_stream_probe(design, folder))
     run_dir = _prepare_run(folder, run_name, simulator, inputs, {})
     write_network_stimulus(design.manifest, inputs, run_dir)
-    result, failure = _run(
-        folder,
-        simulator,
-        run_dir,
-        run_name,
-        NETWORK_HARNESS,
-        generated,
-        _NETWORK_MODULE,
-        seed,
-        _NO_RADIUS if adversarial else _ALL_TESTS,
-        defines={PROBE_DEFINE: None} if probe else None,
-    )
+    # A line of the output stream is "<TLAST> <count>": eleven characters.
+    recording = run_dir / f"layer_{len(design.manifest.layers) - 1}.hex"
+    size = 11 * len(inputs) * design.manifest.layers[-1].outputs
+    with shown_growth(recording, size, f"{len(inputs)} vectors in {simulator.name}"):
+        result, failure = _run(
+            folder,
+            simulator,
+            run_dir,
+            run_name,
+            NETWORK_HARNESS,
+            generated,
+            _NETWORK_MODULE,
+            seed,
+            _NO_RADIUS if adversarial else _ALL_TESTS,
+            defines={PROBE_DEFINE: None} if probe else None,
+        )
     counts = _recorded(lambda: read_network_counts(design.manifest, run_dir, len(inputs)), failure)
     return _simulation(simulator, seed, inputs, counts, run_dir, result, failure)
 
