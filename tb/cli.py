@@ -24,6 +24,7 @@ from model.limits import MAX_LENGTH
 from model.network import load_network
 from model.source_choice import Adder, Encoding, SourceKind
 from tb import flow
+from tb.mutation import all_killed, mutate, print_mutation
 from tb.summary import print_summary
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -370,6 +371,24 @@ def signoff(
     report = flow.simulate_and_sign_off(network, net, design, folder, simulators, vectors, _say)
     print_summary(report, console)
     _finish(report.verdict)
+
+
+@app.command("mutate")
+def mutate_command(
+    only: Annotated[
+        str | None, typer.Option(help="Only these: planted or netlist. Default: both.")
+    ] = None,
+    sim: Annotated[
+        SimulatorName, typer.Option(help="The simulator that judges; Icarus builds faster.")
+    ] = SimulatorName.ICARUS,
+    jobs: Annotated[int, typer.Option(help="How many runs at a time.")] = os.cpu_count() or 1,
+    seed: Annotated[int, typer.Option(help="From which mutants of the netlist are drawn.")] = 1,
+    build: Build = Path("build"),
+) -> None:
+    """Plant defects, and see whether the sign-off kills each of them."""
+    record = mutate(build, only, sim.value, jobs, seed)
+    print_mutation(record, Console(highlight=False))
+    _finish("PASS" if all_killed(record) else "FAIL")
 
 
 def main() -> None:

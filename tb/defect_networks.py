@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +147,7 @@ def write_network(network: Network, folder: Path) -> None:
         weights[f"layer_{index}_weights"] = weight
         weights[f"layer_{index}_biases"] = bias
     description = network.description
-    test = {"features": network.features, "labels": network.labels}
+    test: dict[str, NDArray[Any]] = {"features": network.features, "labels": network.labels}
     write_bytes_atomically(folder / description.weights, npz_bytes(weights))
     write_bytes_atomically(folder / description.test_data, npz_bytes(test))
     text = json.dumps(description.model_dump(mode="json"), indent=2)

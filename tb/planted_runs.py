@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -356,6 +356,11 @@ def _through(
             for future in futures:
                 future.cancel()
             end()
+            wait(futures)
+            for future, key in futures.items():
+                unkept = key not in journal.done and not future.cancelled()
+                if unkept and future.exception() is None:
+                    journal.add(key, future.result())
             raise
 
 
