@@ -112,7 +112,7 @@ _SUBTRACTING = LifNeuron(
 
 DEFECT_NETWORKS: dict[str, DefectNetwork] = {
     # The first layer is the faster one: it waits for the second.
-    "counter_pair": DefectNetwork(1, (6, 5, 4), (64, 128), "counter", operand_bits=5, exponent=-2),
+    "counter_pair": DefectNetwork(39, (6, 5, 4), (64, 128), "counter", operand_bits=5),
     "lfsr_lanes": DefectNetwork(2, (6, 5, 4), (37, 50), "lfsr-lane", operand_bits=5),
     "lfsr_galois_step": DefectNetwork(3, (6, 5, 4), (64, 45), "lfsr-galois", activation="step"),
     "sobol_unsigned": DefectNetwork(4, (7, 5, 4), (37, 64), "sobol-lane", signed=False),
@@ -120,7 +120,7 @@ DEFECT_NETWORKS: dict[str, DefectNetwork] = {
     "bipolar_mux": DefectNetwork(
         6, (6, 5, 4), (64, 128), "counter", encoding="bipolar", adder="mux"
     ),
-    "bipolar_counter": DefectNetwork(7, (6, 5, 4), (64, 80), "sobol", encoding="bipolar"),
+    "bipolar_counter": DefectNetwork(30, (6, 5, 4), (64, 80), "sobol", encoding="bipolar"),
     "own_sources": DefectNetwork(8, (5, 4, 3), (64, 40), "lfsr-sng"),
     "spiking_stream": DefectNetwork(
         9, (6, 5, 4, 3), (50,), "sobol", activation="lif", streams=True, lif=_NEURON

@@ -307,20 +307,31 @@ _SOURCES = (
     ),
 )
 
+# Bit p of the magnitude of lane i and neuron j stands at [(p*FanIn + i)*Neurons + j].
 _WEIGHTS = (
     _generated(
         "weight-stuck-at-0-low",
         "the lowest bit of one weight is stuck at 0",
         "counter_pair",
         "certibit_layer_0",
-        (".WeightMagnitude(Magnitude0),", ".WeightMagnitude(Magnitude0 & ~(1'b1 << 0)),"),
+        (".WeightMagnitude(Magnitude0),", ".WeightMagnitude(Magnitude0 & ~(1'b1 << (1*5 + 1))),"),
     ),
     _generated(
         "weight-stuck-at-1-low",
         "the lowest bit of one weight is stuck at 1",
         "counter_pair",
         "certibit_layer_0",
-        (".WeightMagnitude(Magnitude0),", ".WeightMagnitude(Magnitude0 | (1'b1 << (1*5 + 2))),"),
+        (".WeightMagnitude(Magnitude0),", ".WeightMagnitude(Magnitude0 | (1'b1 << (0*5 + 2))),"),
+    ),
+    _generated(
+        "weight-stuck-at-0-high",
+        "the highest bit of one weight is stuck at 0",
+        "counter_pair",
+        "certibit_layer_0",
+        (
+            ".WeightMagnitude(Magnitude0),",
+            ".WeightMagnitude(Magnitude0 & ~(1'b1 << ((4*6 + 2)*5 + 3))),",
+        ),
     ),
     _generated(
         "weight-stuck-at-1-high",
@@ -329,7 +340,7 @@ _WEIGHTS = (
         "certibit_layer_0",
         (
             ".WeightMagnitude(Magnitude0),",
-            ".WeightMagnitude(Magnitude0 | (1'b1 << ((4*6 + 1)*5 + 1))),",
+            ".WeightMagnitude(Magnitude0 | (1'b1 << ((4*6 + 1)*5 + 0))),",
         ),
     ),
     _generated(
@@ -347,7 +358,7 @@ _WEIGHTS = (
         "the sign of one weight is inverted",
         "counter_pair",
         "certibit_layer_0",
-        (".WeightSign(Sign0),", ".WeightSign(Sign0 ^ (1'b1 << 0)),"),
+        (".WeightSign(Sign0),", ".WeightSign(Sign0 ^ (1'b1 << (1*5 + 1))),"),
     ),
     _hdl(
         "weight-of-one-lost",

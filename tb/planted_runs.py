@@ -258,7 +258,8 @@ class _Workshop:
         env = {
             name: value
             for name, value in os.environ.items()
-            if name != "WAVES" and not name.startswith("COCOTB_")
+            # Copies of the copy start faster with what Python compiles in the first one.
+            if name not in ("WAVES", "PYTHONDONTWRITEBYTECODE") and not name.startswith("COCOTB_")
         }
         with self._lock:
             if self._ended:

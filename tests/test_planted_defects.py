@@ -10,16 +10,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from model.errors import InputError, ToolError
+from model.forward import GoldenNetwork
 from model.network import load_network
-from model.plan import plan_design
+from model.plan import Design, plan_design
 from rtl_gen.generator import HDL_FOLDER, TEMPLATES_FOLDER, render_design
 from tb import mutation, planted_runs
 from tb.campaigns import MUTANTS_FILE, MutationRecord, NetlistMutant, PlantedDefect
-from tb.defect_networks import DEFECT_NETWORKS, write_network
+from tb.defect_networks import DEFECT_NETWORKS, VECTORS, write_network
 from tb.mutation import MUTANTS_FOLDER, all_killed, kinds_of_checks, mutate, print_mutation
 from tb.planted_defects import DEFECTS, Defect, Edit, plant, planted_text
 from tb.planted_runs import NO_VERDICT, REPOSITORY, failed_checks, run_planted_defects
@@ -35,7 +37,7 @@ CLASSES = {
     "w is x late by 4": "source-w-delayed-4",
     "swapped taps": "lfsr-taps-swapped",
     "stuck weight bit, low": "weight-stuck-at-0-low",
-    "stuck weight bit, high": "weight-stuck-at-1-high",
+    "stuck weight bit, high": "weight-stuck-at-0-high",
     "inputs permuted": "inputs-permuted",
     "dead input": "input-dead",
     "wrong weight bit": "weight-highest-bit-wrong",
@@ -62,11 +64,14 @@ HARMLESS = replace(
 
 
 @cache
-def generated(network: str) -> dict[str, str]:
+def planned(network: str) -> Design:
     sample = DEFECT_NETWORKS[network]
-    return render_design(
-        plan_design(sample.network(network), list(sample.lengths), sample.source, 1)
-    )
+    return plan_design(sample.network(network), list(sample.lengths), sample.source, 1)
+
+
+@cache
+def generated(network: str) -> dict[str, str]:
+    return render_design(planned(network))
 
 
 def source(defect: Defect) -> str:
@@ -126,13 +131,29 @@ def test_every_module_of_a_design_has_a_defect() -> None:
     assert used == {Path(defect.file).stem for defect in DEFECTS if defect.file.startswith("hdl/")}
 
 
-def test_networks_hold_every_generated_form() -> None:
+def test_networks_are_used_and_have_biases() -> None:
     assert {defect.network for defect in DEFECTS} == set(DEFECT_NETWORKS)
-    # Saturation at both ends is what clamps and widths are seen by.
     for name, sample in DEFECT_NETWORKS.items():
         network = sample.network(name)
         assert all((bias != 0).all() for bias in network.biases)
-        assert len(network.features) == 16
+        assert len(network.features) == VECTORS
+
+
+@pytest.mark.parametrize("name", ["counter_pair", "bipolar_counter", "lfsr_lanes"])
+def test_counts_reach_what_clamps_and_widths_are_seen_by(name: str) -> None:
+    design = planned(name)
+    layer = design.manifest.layers[0]
+    counts = GoldenNetwork(design.manifest, design.parameters).counts(design.features)[0]
+    largest = 2**design.manifest.operand_width - 1
+    scale = 2.0 ** (design.manifest.operand_width + layer.scale_exponent) / layer.bitstream_length
+    levels = np.floor(counts * scale + 0.5)
+    assert (levels > largest).any()
+    assert (levels < 0).any()
+    assert ((levels > 0) & (levels < largest)).mean() > 0.1
+    # Halves, which truncation would lose.
+    assert (levels != np.floor(counts * scale)).any()
+    if name != "lfsr_lanes":
+        assert (np.abs(counts + 0.5) > 2.0 ** (layer.accumulator_width - 2)).any()
 
 
 # --- the judge ------------------------------------------------------------------------------------
