@@ -810,6 +810,27 @@ _CONTROL = (
         "sc_result_clip",
         ("end else if (clear_i) begin", "end else if (clear_i && Neurons == 0) begin"),
     ),
+    _hdl(
+        "clear-misses-divide",
+        "clear does not stop a division",
+        "lfsr_lanes",
+        "sc_result_clip_divide",
+        ("end else if (clear_i) begin", "end else if (clear_i && Neurons == 0) begin"),
+    ),
+    _hdl(
+        "clear-misses-count",
+        "clear leaves counts standing that wait for the output stream",
+        "counter_pair",
+        "sc_result_count",
+        ("end else if (clear_i) begin", "end else if (clear_i && Neurons == 0) begin"),
+    ),
+    _hdl(
+        "clear-misses-stream",
+        "clear does not stop a layer that takes spikes",
+        "spiking_stream",
+        "sc_stream_ctrl",
+        ("end else if (clear_i) begin", "end else if (clear_i && Lanes == 0) begin"),
+    ),
 )
 
 _STREAMS = (
@@ -911,6 +932,17 @@ _STREAMS = (
         ),
     ),
     _hdl(
+        "reset-misses-output",
+        "reset does not end an output packet",
+        "counter_pair",
+        "axis_count_source",
+        ("reg valid_d, valid_q;", "reg valid_d, valid_q = 1'b0;"),
+        (
+            "valid_q <= 1'b0;\n    end else begin",
+            "valid_q <= valid_q;\n    end else begin",
+        ),
+    ),
+    _hdl(
         "clear-misses-output",
         "clear does not drop the rest of an output packet",
         "counter_pair",
@@ -954,6 +986,27 @@ _REGISTERS = (
         "counter_pair",
         "axil_registers",
         ("if (packet_error_i) packet_errors_q <= packet_errors_q + 32'd1;", ""),
+    ),
+    _hdl(
+        "registers-cycles",
+        "CYCLES stands still",
+        "counter_pair",
+        "axil_registers",
+        ("cycles_q <= cycles_q + 64'd1;\n      if (vector_in_i)", "if (vector_in_i)"),
+    ),
+    _hdl(
+        "registers-busy-cycles",
+        "BUSY_CYCLES counts idle cycles too",
+        "counter_pair",
+        "axil_registers",
+        ("if (busy_i) busy_cycles_q <=", "busy_cycles_q <="),
+    ),
+    _hdl(
+        "registers-busy",
+        "STATUS never says busy",
+        "counter_pair",
+        "axil_registers",
+        ("{30'd0, error_q, busy_i};", "{30'd0, error_q, 1'b0};"),
     ),
     _hdl(
         "registers-error-not-sticky",
