@@ -24,7 +24,8 @@ from model.limits import MAX_LENGTH
 from model.network import load_network
 from model.source_choice import Adder, Encoding, SourceKind
 from tb import flow
-from tb.mutation import all_killed, mutate, print_mutation
+from tb.mutation import mutate
+from tb.mutation_tables import all_killed, print_mutation
 from tb.summary import print_summary
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -5,20 +5,19 @@ Each half is a campaign of its own; here they become one record and one table.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-from rich.table import Table
-
 from model.errors import InputError, SignoffError
-from tb.campaigns import MUTANTS_FILE, MutationRecord, PlantedDefect, rtl_digest
+from model.files import write_bytes_atomically
+from tb.campaigns import MUTANTS_FILE, MutationRecord, rtl_digest
+from tb.mutation_tables import planted_markdown
 from tb.planted_defects import DEFECTS
 from tb.planted_runs import run_planted_defects
 
 MUTANTS_FOLDER = "mutants"
+TABLE_FILE = "planted.md"
 
 SimulatorName = Literal["icarus", "verilator"]
 # Working folder, simulator, how many at a time, seed.
@@ -37,7 +36,7 @@ CAMPAIGNS: dict[str, Campaign] = {"planted": _planted}
 def mutate(
     build: Path, only: str | None, simulator: SimulatorName, jobs: int, seed: int
 ) -> MutationRecord:
-    """Run the campaigns and write ``<build>/mutants/mutants.json``.
+    """Run the campaigns; write ``<build>/mutants/mutants.json`` and a table beside it.
 
     Parameters
     ----------
@@ -81,49 +80,8 @@ def mutate(
             results[name] = campaign(folder, simulator, jobs, seed)
     record = MutationRecord(rtl_sha256=digest, seed=seed, **results)
     record.save(path)
+    write_bytes_atomically(folder / TABLE_FILE, planted_markdown(record.planted).encode())
     return record
-
-
-def all_killed(record: MutationRecord) -> bool:
-    """Tell whether every defect was seen, and every mutant seen or proven equivalent."""
-    return all(defect.killed_by for defect in record.planted) and not any(
-        mutant.outcome == "gap" for mutant in record.netlist
-    )
-
-
-def print_mutation(record: MutationRecord, console: Console) -> None:
-    """Print each defect with the checks that saw it, each network's mutants, and the scores.
-
-    Parameters
-    ----------
-    record : MutationRecord
-        What came out.
-    console : rich.console.Console
-        Where to print.
-    """
-    if record.planted:
-        _print_planted(record.planted, console)
-    if record.netlist:
-        _print_netlist(record, console)
-    colour, verdict = ("green", "PASS") if all_killed(record) else ("red", "FAIL")
-    console.print(f"[bold {colour}]{verdict}[/bold {colour}]")
-
-
-def kinds_of_checks(checks: Sequence[str]) -> list[str]:
-    """Return the kinds of checks among ids, without the layers and runs that they are of.
-
-    Parameters
-    ----------
-    checks : sequence of str
-        Ids of checks: ``S1-counts-layer0``, ``bench-network-icarus``.
-
-    Returns
-    -------
-    list of str
-        ``S1-counts``, ``bench``: in the order of first appearance, each once.
-    """
-    kinds = [re.sub(r"^(bench|protocol)-.*$|-layer\d+$", r"\1", check) for check in checks]
-    return list(dict.fromkeys(kinds))
 
 
 def _earlier(path: Path) -> MutationRecord | None:
@@ -132,55 +90,3 @@ def _earlier(path: Path) -> MutationRecord | None:
         return MutationRecord.load(path)
     except SignoffError:
         return None
-
-
-def _print_planted(defects: Sequence[PlantedDefect], console: Console) -> None:
-    """Print the planted defects."""
-    table = Table(title="defects planted in the sources", box=None, padding=(0, 1, 0, 0))
-    for heading in ("defect", "network", "statistics", "killed by"):
-        table.add_column(heading, no_wrap=heading != "killed by")
-    for defect in defects:
-        kinds = ", ".join(kinds_of_checks(defect.killed_by))
-        table.add_row(
-            defect.id,
-            defect.network,
-            "seen" if defect.statistical else "-",
-            kinds or "[red]SURVIVED[/red]",
-        )
-    console.print(table)
-    killed = sum(bool(defect.killed_by) for defect in defects)
-    seen = sum(bool(defect.statistical) for defect in defects)
-    console.print(
-        f"planted defects: {killed} of {len(defects)} killed ({killed / len(defects):.1%});"
-        f" by statistics (S2, S3) alone {seen} ({seen / len(defects):.1%})",
-        soft_wrap=True,
-    )
-    for defect in defects:
-        if not defect.killed_by:
-            console.print(
-                f"[red]survived[/red] {defect.id}: {defect.title} ({defect.file})", soft_wrap=True
-            )
-
-
-def _print_netlist(record: MutationRecord, console: Console) -> None:
-    """Print the mutants of the netlists."""
-    table = Table(title="mutants of the netlist", box=None, padding=(0, 1, 0, 0))
-    for heading in ("network", "mutants", "killed", "equivalent", "gaps", "statistics"):
-        table.add_column(heading, justify="left" if heading == "network" else "right")
-    for name in dict.fromkeys(mutant.network for mutant in record.netlist):
-        own = [mutant for mutant in record.netlist if mutant.network == name]
-        outcomes = [mutant.outcome for mutant in own]
-        table.add_row(
-            name,
-            str(len(own)),
-            *(str(outcomes.count(outcome)) for outcome in ("killed", "equivalent", "gap")),
-            str(sum(mutant.statistical for mutant in own)),
-        )
-    console.print(table)
-    for mutant in record.netlist:
-        if mutant.outcome == "gap":
-            console.print(
-                f"[red]gap[/red] {mutant.id}: {mutant.mode} at {mutant.place}"
-                f" ({mutant.source or mutant.module})",
-                soft_wrap=True,
-            )

@@ -22,7 +22,8 @@ from rtl_gen.generator import HDL_FOLDER, TEMPLATES_FOLDER, render_design
 from tb import mutation, planted_runs
 from tb.campaigns import MUTANTS_FILE, MutationRecord, NetlistMutant, PlantedDefect
 from tb.defect_networks import DEFECT_NETWORKS, VECTORS, write_network
-from tb.mutation import MUTANTS_FOLDER, all_killed, kinds_of_checks, mutate, print_mutation
+from tb.mutation import MUTANTS_FOLDER, mutate
+from tb.mutation_tables import all_killed, kinds_of_checks, planted_markdown, print_mutation
 from tb.planted_defects import DEFECTS, Defect, Edit, plant, planted_text
 from tb.planted_runs import NO_VERDICT, REPOSITORY, failed_checks, run_planted_defects
 from tests.builders import check_message
@@ -326,6 +327,25 @@ def test_a_survivor_or_a_gap_fails_and_is_shown() -> None:
     assert "survived unseen" in text
     assert "gap n-7" in text
     assert text.strip().endswith("FAIL")
+
+
+def test_page_has_every_defect_and_the_scores_of_its_table() -> None:
+    page = (REPOSITORY / "docs" / "mutation.md").read_text()
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.M)
+    assert rows == [defect.id for defect in DEFECTS]
+    assert f"| **all** | {len(DEFECTS)} | {len(DEFECTS)} |" in page
+    assert "**nothing**" not in page
+
+
+def test_markdown_counts_what_it_lists() -> None:
+    seen = PlantedDefect(
+        id="a", title="t", file="hdl/a.v", network="n",
+        killed_by=["S1-counts-layer0", "S2-hoeffding-layer0"], statistical=["S2-hoeffding-layer0"],
+    )  # fmt: skip
+    unseen = seen.model_copy(update={"id": "b", "killed_by": [], "statistical": []})
+    text = planted_markdown([seen, unseen, seen.model_copy(update={"file": "hdl/b.v"})])
+    assert "| `hdl/a.v` | 2 | 1 | 1 |\n| `hdl/b.v` | 1 | 1 | 1 |\n| **all** | 3 | 2 | 2 |" in text
+    assert "| `a` | t | n | S1-counts, S2-hoeffding |\n| `b` | t | n | **nothing** |" in text
 
 
 def test_kinds_of_checks_drop_layers_and_runs() -> None:
