@@ -7,6 +7,7 @@ the sources as they stand, so that what is expected does not change with the def
 
 from __future__ import annotations
 
+import compileall
 import difflib
 import hashlib
 import json
@@ -18,7 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,6 +44,7 @@ _JOURNAL = "planted.jsonl"
 # A sign-off takes seconds, and its benches have watchdogs of their own.
 _TIMEOUT = 900
 _OUTPUT_FILE = "output.txt"
+_BUILD = "build"  # within a copy
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -157,6 +159,8 @@ class _Workshop:
                 ignore=shutil.ignore_patterns("__pycache__", ".*"),
             )
         shutil.copy2(self._repository / "pyproject.toml", self._unmutated)
+        # Once for all copies, which keep the times of the sources.
+        compileall.compile_dir(self._unmutated, quiet=1)
 
     def close(self) -> None:
         """Remove the copies."""
@@ -193,12 +197,13 @@ class _Workshop:
                     str(log),
                     "mend what is told there",
                 )
-        if self._sign_off(self._unmutated, net, build, name, log):
-            raise SignoffError(
-                f"the sources as they stand do not pass on sample network {name}",
-                str(log),
-                "mend what is told there: defects can only be planted in what passes",
-            )
+        with self._copied(f"unmutated-{name}", name) as tree:
+            if self._sign_off(tree, name, log):
+                raise SignoffError(
+                    f"the sources as they stand do not pass on sample network {name}",
+                    str(log),
+                    "mend what is told there: defects can only be planted in what passes",
+                )
         return "PASS"
 
     def check(self, defect: Defect) -> None:
@@ -208,18 +213,11 @@ class _Workshop:
 
     def judge(self, defect: Defect) -> list[str]:
         """Plant a defect and return the ids of the checks that failed."""
-        tree = self._trees / defect.id
-        build = tree / "build"
         kept = self._folder / "planted" / defect.id
-        for old in (tree, kept):
-            shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
-        try:
-            # With what Python has compiled there: it goes by time and size of the source.
-            shutil.copytree(self._unmutated, tree)
-            shutil.copytree(
-                self._base(defect.network), build, ignore=shutil.ignore_patterns("run", "sim", ".*")
-            )
+        with self._copied(defect.id, defect.network) as tree:
+            build = tree / _BUILD
             root = build / defect.network if defect.generated else tree
             before = (root / defect.file).read_text()
             plant(defect, root)
@@ -231,10 +229,23 @@ class _Workshop:
                     str(log),
                     "mend it in tb/planted_defects.py",
                 )
-            killed_by = self._sign_off(tree, net, build, defect.network, log)
+            killed_by = self._sign_off(tree, defect.network, log)
             with suppress(FileNotFoundError):
                 shutil.copy2(build / defect.network / SIGNOFF_FILE, kept)
             return killed_by
+
+    @contextmanager
+    def _copied(self, name: str, network: str) -> Iterator[Path]:
+        """Give a copy of the sources, with a sample network's design in its build folder.
+
+        The design must lie within the copy: cocotb lets pytest look for its settings in the folders
+        above a run, and these put the test bench that they stand beside first on the path.
+        """
+        tree = self._trees / name
+        try:
+            shutil.copytree(self._unmutated, tree)
+            shutil.copytree(self._base(network), tree / _BUILD)
+            yield tree
         finally:
             shutil.rmtree(tree, ignore_errors=True)
 
@@ -246,10 +257,11 @@ class _Workshop:
         """Return the folder in which a sample network's design was planned and generated."""
         return self._folder / "designs" / name
 
-    def _sign_off(self, tree: Path, net: Path, build: Path, name: str, log: Path) -> list[str]:
-        """Sign a design off and return the ids of the checks that failed."""
+    def _sign_off(self, tree: Path, name: str, log: Path) -> list[str]:
+        """Sign the design in a copy off and return the ids of the checks that failed."""
+        build = tree / _BUILD
         command = ["signoff", "--sim", self._simulator]
-        code = self._run(tree, command, net, build, log)
+        code = self._run(tree, command, self._net(name), build, log)
         return failed_checks(code, build / name, log)
 
     def _run(self, tree: Path, command: list[str], net: Path, build: Path, log: Path) -> int:
@@ -258,8 +270,7 @@ class _Workshop:
         env = {
             name: value
             for name, value in os.environ.items()
-            # Copies of the copy start faster with what Python compiles in the first one.
-            if name not in ("WAVES", "PYTHONDONTWRITEBYTECODE") and not name.startswith("COCOTB_")
+            if name != "WAVES" and not name.startswith("COCOTB_")
         }
         with self._lock:
             if self._ended:
