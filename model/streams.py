@@ -41,6 +41,8 @@ class LayerStreams:
         Shape (L, outputs), int64: what the adder gives in each cycle.
     spikes : numpy.ndarray or None
         Shape (L, outputs), bool; None where neurons do not spike.
+    voltages : numpy.ndarray or None
+        Shape (L, outputs), int64: the membranes after each cycle; None likewise.
     counts : numpy.ndarray
         Shape (outputs,), int64: the signed count after the last cycle, bias included; where neurons
         spike, the number of spikes.
@@ -51,6 +53,7 @@ class LayerStreams:
     products: NDArray[np.int8]
     increments: NDArray[np.int64]
     spikes: NDArray[np.bool_] | None
+    voltages: NDArray[np.int64] | None
     counts: NDArray[np.int64]
 
 
@@ -198,23 +201,26 @@ def evaluate_layer(
         for cycle, (lane,) in enumerate(source_words(layer.select_source, length, bits, 1)):
             if lane < layer.fan_in:
                 increments[cycle] = products[cycle, :, lane].astype(np.int64) << bits
-    spikes = None
+    spikes = voltages = None
     if layer.lif is None:
         counts = biases.astype(np.int64) + increments.sum(axis=0)
     else:
-        spikes = np.array(
-            [
-                fire(layer.lif, column, current)
-                for column, current in zip(increments.T.tolist(), biases.tolist(), strict=True)
-            ],
-            dtype=np.bool_,
-        ).T
+        neurons = [
+            fire(layer.lif, column, current)
+            for column, current in zip(increments.T.tolist(), biases.tolist(), strict=True)
+        ]
+        spikes = np.array([fired for fired, _ in neurons], dtype=np.bool_).T
+        voltages = np.array([after for _, after in neurons], dtype=np.int64).T
         counts = spikes.sum(axis=0, dtype=np.int64)
-    return LayerStreams(x_bits, w_bits, products, increments, spikes, counts)
+    return LayerStreams(x_bits, w_bits, products, increments, spikes, voltages, counts)
 
 
-def fire(neuron: LifNeuron, increments: Sequence[int], current: int) -> list[bool]:
-    """Return in which cycles a neuron without noise spikes, with integers of any size.
+def fire(
+    neuron: LifNeuron, increments: Sequence[int], current: int
+) -> tuple[list[bool], list[int]]:
+    """Return in which cycles a neuron without noise spikes, and its membrane after each.
+
+    With integers of any size.
 
     Parameters
     ----------
@@ -227,11 +233,13 @@ def fire(neuron: LifNeuron, increments: Sequence[int], current: int) -> list[boo
     """
     largest = (1 << (neuron.width - 1)) - 1
     voltage, rest = 0, 0
-    spikes = []
+    spikes: list[bool] = []
+    voltages: list[int] = []
     for increment in increments:
         if rest > 0:
             rest -= 1
             spikes.append(False)
+            voltages.append(voltage)
             continue
         drive = neuron.gain * increment + current - neuron.leak
         if neuron.leak_shift > 0:
@@ -243,7 +251,8 @@ def fire(neuron: LifNeuron, increments: Sequence[int], current: int) -> list[boo
             voltage = (
                 voltage - neuron.threshold if neuron.reset == "subtract" else neuron.reset_value
             )
-    return spikes
+        voltages.append(voltage)
+    return spikes, voltages
 
 
 def written_out_lane_counts(

@@ -165,6 +165,13 @@ def works_by_cycles(layer: Layer, *, streamed: bool) -> bool:
     )
 
 
+def increment_width(layer: Layer) -> int:
+    """Return the bits, sign included, of what the adder of a layer that works by cycles gives."""
+    if layer.adder == "mux":
+        return select_width(layer.fan_in) + 2
+    return layer.fan_in.bit_length() + 1
+
+
 def _cycle_layer_context(
     manifest: Manifest,
     layer: Layer,
@@ -176,13 +183,11 @@ def _cycle_layer_context(
     """Return what the template of layers that work by cycles needs."""
     width = manifest.operand_width
     word_width = layer.word_width(width)
-    increment_width = layer.fan_in.bit_length() + 1
     sources = [
         *([] if streamed else [_source_context("x", layer.x_source, word_width)]),
         _source_context("w", layer.w_source, word_width),
     ]
     if layer.select_source is not None:
-        increment_width = select_width(layer.fan_in) + 2
         sources.append(_source_context("select", layer.select_source, select_width(layer.fan_in)))
     used = [layer.w_source, *([] if streamed else [layer.x_source])]
     used += [layer.select_source] if layer.select_source is not None else []
@@ -203,7 +208,7 @@ def _cycle_layer_context(
         "operand_width": width,
         "comparator_width": word_width,
         "cycle_width": max(1, (layer.bitstream_length - 1).bit_length()),
-        "increment_width": increment_width,
+        "increment_width": increment_width(layer),
         "select_width": select_width(layer.fan_in),
         "uses_cycle": any(_counts_cycles(source) for source in used),
         "sources": sources,

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,21 +26,33 @@ from model.precision import Method, Scope
 from model.quantise import quantise_biases, quantise_weights
 from model.source_choice import Adder, Encoding, SourceKind
 from rtl_gen.generator import generate_rtl
+from tb.bias_runs import BiasRun, run_bias_tests
 from tb.evidence import COUNTS_FILE, save_counts
+from tb.protocol_checks import X_FILTER
 from tb.signoff import (
     JUNIT_FILE,
     SIGNOFF_FILE,
+    Inside,
     Signoff,
     WitnessRun,
     has_witnesses,
     save_signoff,
     sign_off,
 )
-from tb.simulate import RTL_FOLDER, Simulation, simulate_layer, simulate_network
+from tb.simulate import (
+    RTL_FOLDER,
+    ProtocolRun,
+    Simulation,
+    simulate_layer,
+    simulate_network,
+    simulate_protocol,
+)
 from tb.simulators import Simulator, find_simulator
+from tb.stream_probe import compare_streams
 
 SCHEMA_FILE = "manifest.schema.json"
 DEFAULT_ICARUS_VECTORS = 100
+_PROBED_VECTORS = 3
 
 Say = Callable[[str], None]
 
@@ -348,12 +360,57 @@ def _simulate_and_sign_off(
             else None
             for index in range(len(design.manifest.layers))
         ]
+    with _told(say, f"check the protocol in {_name(simulators.main)}"):
+        protocol = simulate_protocol(design, folder, simulators.main, run_name="protocol")
+    with _told(say, f"test each layer for bias in {_name(simulators.main)}"):
+        bias = [
+            run_bias_tests(design, index, folder, simulators.main, main.seed)
+            for index in range(len(design.manifest.layers))
+        ]
+    inside = _look_inside(design, folder, simulators, protocol, bias, say)
     command = "WAVES=1 .venv/bin/certibit signoff"
     rerun = f"{command} --net {_quoted(net)} --build {_quoted(folder.parent)}"
-    report = sign_off(network, design, main, witnesses, second, simulators.why_no_second, rerun)
+    report = sign_off(
+        network, design, main, witnesses, second, simulators.why_no_second, rerun, inside
+    )
     runs = [main, *(run.simulation for run in witnesses if run), *([second] if second else [])]
-    save_signoff(report, runs, folder)
+    recordings = [run.results_xml for run in runs] + [protocol.results_xml]
+    if inside.protocol_with_x is not None:
+        recordings.append(inside.protocol_with_x.results_xml)
+    save_signoff(report, recordings, folder)
     return report
+
+
+def _look_inside(
+    design: Design,
+    folder: Path,
+    simulators: Simulators,
+    protocol: ProtocolRun,
+    bias: Sequence[BiasRun],
+    say: Say,
+) -> Inside:
+    """Do what only Icarus can: see X, and the streams inside the dense banks."""
+    icarus = next(
+        (part for part in (simulators.main, simulators.second) if part and part.name == "icarus"),
+        None,
+    )
+    if icarus is None:
+        return Inside(protocol, None, f"needs Icarus: {simulators.why_no_second}", bias)
+    with_x = None
+    if protocol.simulator.name != "icarus":
+        with _told(say, f"look for X in {_name(icarus)}"):
+            with_x = simulate_protocol(
+                design, folder, icarus, run_name="protocol", test_filter=X_FILTER
+            )
+    inputs = design.features[:_PROBED_VECTORS]
+    with _told(say, f"compare the internal streams of {len(inputs)} vectors in {_name(icarus)}"):
+        try:
+            run = simulate_network(design, folder, icarus, inputs, run_name="streams", probe=True)
+            found = compare_streams(design, inputs, run.results_xml.parent)
+            return Inside(protocol, with_x, found, bias)
+        except SignoffError as error:
+            # What was recorded is not whole: the design does not work as it should.
+            return Inside(protocol, with_x, str(error), bias, streams_failed=True)
 
 
 def drive_witnesses(design: Design, index: int, folder: Path, simulator: Simulator) -> WitnessRun:

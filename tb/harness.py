@@ -7,6 +7,7 @@ bit-planes (bit k of element i of M at ``k * M + i``).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
@@ -88,7 +89,12 @@ def write_network_harness(manifest: Manifest, folder: Path) -> Path:
 
 
 def write_layer_harness(
-    layer: Layer, index: int, operand_width: int, depth: int, folder: Path
+    layer: Layer,
+    index: int,
+    operand_width: int,
+    depth: int,
+    folder: Path,
+    fresh_seeds: Mapping[str, int] | None = None,
 ) -> Path:
     """Write the harness of one layer.
 
@@ -104,6 +110,9 @@ def write_layer_harness(
         Largest number of vectors that can be played.
     folder : pathlib.Path
         An existing folder.
+    fresh_seeds : mapping, optional
+        Bits of the state of each shift register (x, w, select) that is to have a seed of its own
+        for every vector, from ``<name>_seeds.hex``.
 
     Returns
     -------
@@ -123,6 +132,7 @@ def write_layer_harness(
             result="count" if layer.activation == "none" else "magnitude",
             result_width=result_planes * layer.outputs,
             trace_width=layer.accumulator_width * layer.outputs,
+            fresh_seeds=dict(fresh_seeds or {}),
         )
     )
     path = folder / f"{LAYER_HARNESS}.v"
@@ -202,6 +212,29 @@ def write_layer_stimulus(
     padded = np.zeros((len(bits), width), dtype=np.uint8)
     padded[:, width - bits.shape[1] :] = bits[:, ::-1]
     _write_hex(folder / STIMULUS_FILE, np.packbits(padded, axis=1).tobytes(), width // 8)
+
+
+def write_seeds(name: str, width: int, seeds: NDArray[np.integer], folder: Path) -> None:
+    """Write the states that a layer harness loads into a shift register, one a vector.
+
+    Parameters
+    ----------
+    name : str
+        Of the source: x, w, select.
+    width : int
+        Bits of a register.
+    seeds : numpy.ndarray
+        Shape (vectors, registers).
+    folder : pathlib.Path
+        The run's working folder.
+    """
+    # Bit b of register g stands at b * registers + g.
+    planes = seeds[:, None, :] >> np.arange(width)[None, :, None] & 1
+    bits = planes.reshape(len(seeds), -1).astype(np.uint8)
+    padded = np.zeros((len(bits), -(-bits.shape[1] // 8) * 8), dtype=np.uint8)
+    padded[:, : bits.shape[1]] = bits
+    packed = np.packbits(padded[:, ::-1], axis=1)
+    _write_hex(folder / f"{name}_seeds.hex", packed.tobytes(), packed.shape[1])
 
 
 def read_trace(path: Path, vectors: int, layer: Layer) -> NDArray[np.int64]:

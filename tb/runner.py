@@ -29,7 +29,7 @@ from tb.builds import Build, build_bench
 from tb.simulators import Simulator
 from tb.tasks import TASKS, digest, how_ended, last_complaint, shown, tail, terminable, write_whole
 
-__all__ = ["BenchResult", "Build", "TestOutcome", "build_bench", "run_bench"]
+__all__ = ["BenchResult", "Build", "TestOutcome", "build_bench", "read_outcomes", "run_bench"]
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def run_bench(
         ended = f"ended with {how_ended(error)}: {last_complaint(log)}"
     seconds_sim = time.monotonic() - begun
 
-    tests = _outcomes(fresh)
+    tests = read_outcomes(fresh)
     if tests and not ended:
         os.replace(fresh, results)
     where = f"{name}, {simulator.name} {simulator.version}, seed {seed}, log {shown(log)}"
@@ -288,7 +288,7 @@ def _seed(seed: int | None) -> int:
     return secrets.randbits(31)
 
 
-def _outcomes(results: Path) -> list[TestOutcome] | None:
+def read_outcomes(results: Path) -> list[TestOutcome] | None:
     """Return the tests that were executed; None when there is no readable results file."""
     try:
         tree = ElementTree.parse(results)

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from model.activations import activate
 from model.adaptive_precision import AdaptivePrecisionManager
@@ -47,37 +47,25 @@ from model.network import Network
 from model.plan import Design
 from model.source_choice import SourceKind
 from model.streams import evaluate_layer, next_magnitudes, written_out_lane_counts
-from tb.simulate import Simulation
-
-Verdict = Literal["PASS", "FAIL", "SKIPPED"]
+from tb.bias_runs import BiasRecord, BiasRun, bias_check
+from tb.checks import Check, Record, Verdict, verdict_of
+from tb.protocol_checks import protocol_checks, unknown_check
+from tb.simulate import ProtocolRun, Simulation
+from tb.stream_probe import StreamComparison
 
 _BIT_BY_BIT = 2
 SIGNOFF_FILE = "signoff.json"
 JUNIT_FILE = "junit.xml"
 
 
-class _Record(BaseModel):
-    """Base of the parts of the report."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class SimulatorRecord(_Record):
+class SimulatorRecord(Record):
     """Which simulator."""
 
     name: str
     version: str
 
 
-class Check(_Record):
-    """One check and what it found."""
-
-    id: str
-    verdict: Verdict
-    detail: str
-
-
-class LayerRecord(_Record):
+class LayerRecord(Record):
     """What was measured on one layer, in units of its weighted sum."""
 
     name: str
@@ -99,7 +87,7 @@ class LayerRecord(_Record):
     family_size: int
 
 
-class EndToEnd(_Record):
+class EndToEnd(Record):
     """The network's output against real arithmetic: with quantised operands, and as trained."""
 
     max_abs_error: float
@@ -108,7 +96,7 @@ class EndToEnd(_Record):
     trained_bound: float
 
 
-class Accuracy(_Record):
+class Accuracy(Record):
     """Share of right classes among the simulated vectors."""
 
     float_: float = Field(serialization_alias="float")
@@ -118,7 +106,7 @@ class Accuracy(_Record):
     vectors: int
 
 
-class CompressionSummary(_Record):
+class CompressionSummary(Record):
     """What compression left of the trained network; null in the report where there was none."""
 
     recipe: Compression
@@ -127,7 +115,7 @@ class CompressionSummary(_Record):
     removed_neurons: int
 
 
-class Throughput(_Record):
+class Throughput(Record):
     """Speed of the simulation that the counts come from."""
 
     cycles: int
@@ -136,7 +124,7 @@ class Throughput(_Record):
     cycles_per_second: float
 
 
-class SecondSimulator(_Record):
+class SecondSimulator(Record):
     """What the other simulator did with the first vectors."""
 
     name: str
@@ -146,7 +134,7 @@ class SecondSimulator(_Record):
     cycles_per_second: float
 
 
-class Signoff(_Record):
+class Signoff(Record):
     """The sign-off report."""
 
     schema_: Literal["certibit-signoff/1"] = Field(
@@ -159,6 +147,7 @@ class Signoff(_Record):
     verdict: Literal["PASS", "FAIL"]
     checks: list[Check]
     layers: list[LayerRecord]
+    bias: list[BiasRecord]
     compression: CompressionSummary | None
     precision: PrecisionRecord | None
     end_to_end: EndToEnd
@@ -181,6 +170,31 @@ class WitnessRun:
 
     simulation: Simulation
     counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What is known of a design beyond the counts of the test vectors.
+
+    Attributes
+    ----------
+    protocol : ProtocolRun
+        The protocol bench in the main simulator.
+    protocol_with_x : ProtocolRun or None
+        A part of it in a simulator that knows X, where the main one does not.
+    streams : sequence of StreamComparison, or str
+        Internal streams, one a layer; or why there are none.
+    bias : sequence of BiasRun
+        S3, one a layer.
+    streams_failed : bool
+        Whether missing streams are the design's fault.
+    """
+
+    protocol: ProtocolRun
+    protocol_with_x: ProtocolRun | None
+    streams: Sequence[StreamComparison] | str
+    bias: Sequence[BiasRun]
+    streams_failed: bool = False
 
 
 def witness_errors(design: Design, index: int, counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -245,6 +259,7 @@ def sign_off(
     second: Simulation | None,
     why_no_second: str,
     rerun: str,
+    inside: Inside,
 ) -> Signoff:
     """Judge the evidence.
 
@@ -265,6 +280,8 @@ def sign_off(
     rerun : str
         Command that simulates the same RTL again with waves; a simulator and a number of vectors
         are appended to it.
+    inside : Inside
+        What is known beyond counts.
 
     Returns
     -------
@@ -324,16 +341,28 @@ def sign_off(
         *_witness_checks(design, witness_error_tables),
         Check(
             id="end-to-end",
-            verdict=_verdict(end_to_end <= manifest.end_to_end_bound),
+            verdict=verdict_of(end_to_end <= manifest.end_to_end_bound),
             detail=f"largest output error {end_to_end:.6g}, bound {manifest.end_to_end_bound:.6g}",
         ),
         Check(
             id="trained-network",
-            verdict=_verdict(trained_error <= manifest.trained_bound),
+            verdict=verdict_of(trained_error <= manifest.trained_bound),
             detail=f"largest output error against the trained network {trained_error:.6g}, bound"
             f" {manifest.trained_bound:.6g}",
         ),
         _simulator_check(manifest, main, second, why_no_second),
+        *(bias_check(layer, run) for layer, run in zip(manifest.layers, inside.bias, strict=True)),
+        *_inner_stream_checks(manifest, inside, rerun),
+        *protocol_checks(inside.protocol, rerun),
+        unknown_check(
+            [run for run in (main, second) if run is not None and run.simulator.name == "icarus"],
+            [
+                run
+                for run in (inside.protocol, inside.protocol_with_x)
+                if run is not None and run.simulator.name == "icarus"
+            ],
+            why_no_second,
+        ),
         *_bench_checks([main, *driven], second),
     ]
     return Signoff(
@@ -344,6 +373,7 @@ def sign_off(
         verdict="FAIL" if any(check.verdict == "FAIL" for check in checks) else "PASS",
         checks=checks,
         layers=layers,
+        bias=[run.record for run in inside.bias if run.record is not None],
         compression=_compression_summary(network, manifest),
         precision=manifest.precision,
         end_to_end=EndToEnd(
@@ -377,15 +407,15 @@ def sign_off(
     )
 
 
-def save_signoff(report: Signoff, simulations: Iterable[Simulation], folder: Path) -> None:
+def save_signoff(report: Signoff, recordings: Iterable[Path], folder: Path) -> None:
     """Write ``signoff.json`` and ``junit.xml``.
 
     Parameters
     ----------
     report : Signoff
         The report.
-    simulations : iterable of Simulation
-        Whose cocotb results are put into the JUnit XML beside the checks.
+    recordings : iterable of pathlib.Path
+        cocotb's results, which are put into the JUnit XML beside the checks.
     folder : pathlib.Path
         An existing folder.
     """
@@ -406,10 +436,10 @@ def save_signoff(report: Signoff, simulations: Iterable[Simulation], folder: Pat
             ElementTree.SubElement(case, "failure", message=check.detail)
         elif check.verdict == "SKIPPED":
             ElementTree.SubElement(case, "skipped", message=check.detail)
-    for simulation in simulations:
-        if simulation.results_xml.exists():
-            for part in ElementTree.parse(simulation.results_xml).iter("testsuite"):
-                part.set("name", simulation.results_xml.parent.name)
+    for recording in recordings:
+        if recording.exists():
+            for part in ElementTree.parse(recording).iter("testsuite"):
+                part.set("name", recording.parent.name)
                 part.attrib.pop("hostname", None)
                 for properties in part.iter("properties"):
                     # Evidence is the same wherever the checkout lies.
@@ -421,10 +451,6 @@ def save_signoff(report: Signoff, simulations: Iterable[Simulation], folder: Pat
         folder / JUNIT_FILE, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     )
     write_bytes_atomically(folder / SIGNOFF_FILE, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def _verdict(held: bool) -> Verdict:
-    return "PASS" if held else "FAIL"
 
 
 def _rate(simulation: Simulation) -> float:
@@ -496,7 +522,7 @@ def _precision_checks(network: Network, design: Design) -> list[Check]:
     return [
         Check(
             id="precision-plan",
-            verdict=_verdict(not wrong),
+            verdict=verdict_of(not wrong),
             detail="; ".join(wrong) if wrong else detail,
         )
     ]
@@ -554,7 +580,7 @@ def _source_checks(fresh: Sequence[Layer]) -> list[Check]:
         checks.append(
             Check(
                 id=f"S4-sources-{layer.name}",
-                verdict=_verdict(not found.faults),
+                verdict=verdict_of(not found.faults),
                 detail="; ".join(found.faults) or detail,
             )
         )
@@ -590,7 +616,7 @@ def _manifest_check(design: Design, fresh: Sequence[Layer]) -> Check:
     detail = "certificates, radii and propagated bounds computed anew are the manifest's"
     if wrong:
         detail = f"bounds computed anew differ from the manifest's: {', '.join(wrong)}"
-    return Check(id="manifest", verdict=_verdict(not wrong), detail=detail)
+    return Check(id="manifest", verdict=verdict_of(not wrong), detail=detail)
 
 
 def _stream_checks(design: Design, main: Simulation) -> list[Check]:
@@ -615,13 +641,43 @@ def _stream_checks(design: Design, main: Simulation) -> list[Check]:
                 f" {streams[vector].counts[neuron]}"
             )
         checks.append(
-            Check(id=f"S1-streams-{layer.name}", verdict=_verdict(not len(wrong)), detail=detail)
+            Check(id=f"S1-streams-{layer.name}", verdict=verdict_of(not len(wrong)), detail=detail)
         )
         inputs = [
             np.array(next_magnitudes(layer, counts, manifest.operand_width)) for counts in measured
         ]
         if layer.streams:
             inputs = [part.spikes for part in streams if part.spikes is not None]
+    return checks
+
+
+def _inner_stream_checks(manifest: Manifest, inside: Inside, rerun: str) -> list[Check]:
+    """Every internal stream of some vectors is the slow model's, cycle by cycle."""
+    found = inside.streams
+    if isinstance(found, str):
+        verdict: Verdict = "FAIL" if inside.streams_failed else "SKIPPED"
+        return [
+            Check(id=f"streams-{layer.name}", verdict=verdict, detail=found)
+            for layer in manifest.layers
+        ]
+    checks = []
+    for layer, part in zip(manifest.layers, found, strict=True):
+        detail = (
+            f"{part.bits:,} values of {', '.join(part.signals)}, {part.cycles} cycles of"
+            f" {part.vectors} vectors, equal the bit-by-bit model's"
+        )
+        if part.differences:
+            detail = (
+                f"{part.differences:,} of {part.bits:,} values differ, first at {part.first}"
+                f" ({rerun} --sim icarus --vectors {part.vectors})"
+            )
+        checks.append(
+            Check(
+                id=f"streams-{layer.name}",
+                verdict=verdict_of(not part.differences),
+                detail=detail,
+            )
+        )
     return checks
 
 
@@ -633,7 +689,7 @@ def _identity_check(manifest: Manifest, main: Simulation) -> Check:
         detail = "the ID register was not read"
     elif main.identity != digest:
         detail = f"RTL from another manifest: its ID register is {main.identity}, not {digest}"
-    return Check(id="identity", verdict=_verdict(main.identity == digest), detail=detail)
+    return Check(id="identity", verdict=verdict_of(main.identity == digest), detail=detail)
 
 
 def _count_checks(
@@ -652,7 +708,7 @@ def _count_checks(
                 f" ({_how_to_rerun(main, vector, rerun)})"
             )
         checks.append(
-            Check(id=f"S1-counts-{layer.name}", verdict=_verdict(not len(wrong)), detail=detail)
+            Check(id=f"S1-counts-{layer.name}", verdict=verdict_of(not len(wrong)), detail=detail)
         )
     return checks
 
@@ -687,14 +743,14 @@ def _bound_checks(
                     f", at vector {vector}, neuron {neuron} ({_how_to_rerun(main, vector, rerun)})"
                 )
             checks.append(
-                Check(id=f"S2-{name}-{layer.name}", verdict=_verdict(held), detail=detail)
+                Check(id=f"S2-{name}-{layer.name}", verdict=verdict_of(held), detail=detail)
             )
         fixed = not all(isinstance(source, LfsrSource) for source in layer.sources)
         if fixed and layer.certificate.theorem == EXACT:
             checks.append(
                 Check(
                     id=f"S2-certificate-within-hoeffding-{layer.name}",
-                    verdict=_verdict(record.certified_bound <= record.hoeffding_radius),
+                    verdict=verdict_of(record.certified_bound <= record.hoeffding_radius),
                     detail=f"certificate {record.certified_bound:.6g},"
                     f" radius {record.hoeffding_radius:.6g}",
                 )
@@ -727,7 +783,7 @@ def _witness_checks(design: Design, tables: Sequence[NDArray[np.float64] | None]
                 f" {measured[direction, neuron]:.9g}, certified {certified[direction, neuron]:.9g}"
             )
         checks.append(
-            Check(id=f"witness-{layer.name}", verdict=_verdict(not len(missed)), detail=detail)
+            Check(id=f"witness-{layer.name}", verdict=verdict_of(not len(missed)), detail=detail)
         )
     return checks
 
@@ -755,7 +811,7 @@ def _simulator_check(
             f", first in layer {manifest.layers[index].name}, vector {vector}, neuron {neuron}:"
             f" {second.counts[index][vector, neuron]}, not {main.counts[index][vector, neuron]}"
         )
-    return Check(id="simulators-agree", verdict=_verdict(differing == 0), detail=detail)
+    return Check(id="simulators-agree", verdict=verdict_of(differing == 0), detail=detail)
 
 
 def _differing(main: Simulation, second: Simulation) -> int:
@@ -775,7 +831,7 @@ def _bench_checks(runs: Sequence[Simulation], second: Simulation | None) -> list
         checks.append(
             Check(
                 id=f"bench-{name}",
-                verdict=_verdict(run.failure is None),
+                verdict=verdict_of(run.failure is None),
                 detail=run.failure or f"all cocotb tests passed on {len(run.inputs)} vectors",
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.errors import BenchFailure, ManifestError, SignoffError
 from model.files import npz_bytes, write_bytes_atomically
-from model.manifest import MANIFEST_FILE, manifest_digest
+from model.manifest import MANIFEST_FILE, LfsrSource, manifest_digest
 from model.plan import Design
 from rtl_gen.generator import HDL_FOLDER, TOP_MODULE, hdl_sources, layer_module
 from tb.harness import (
@@ -28,13 +28,16 @@ from tb.harness import (
     write_layer_stimulus,
     write_network_harness,
     write_network_stimulus,
+    write_seeds,
 )
-from tb.runner import BenchResult, run_bench
+from tb.runner import BenchResult, TestOutcome, read_outcomes, run_bench
 from tb.simulators import Simulator
+from tb.stream_probe import PROBE_DEFINE, write_stream_probe
 
 RTL_FOLDER = "rtl"
 _NETWORK_MODULE = "tb.network_bench"
 _LAYER_MODULE = "tb.layer_bench"
+_PROTOCOL_MODULE = "tb.protocol_bench"
 # Always given: a filter left in the environment must not thin out a sign-off.
 _ALL_TESTS = "."
 _NO_RADIUS = "^(?!.*hoeffding_radius)"
@@ -66,6 +69,8 @@ class Simulation:
         cocotb's JUnit XML.
     failure : str or None
         Why cocotb tests failed, if they did.
+    tests : tuple of TestOutcome
+        What each cocotb test said.
     """
 
     simulator: Simulator
@@ -78,6 +83,7 @@ class Simulation:
     seconds_sim: float
     results_xml: Path
     failure: str | None
+    tests: tuple[TestOutcome, ...] = ()
 
 
 def rtl_files(design: Design, folder: Path) -> list[Path]:
@@ -127,6 +133,7 @@ def simulate_network(
     run_name: str,
     seed: int = 1,
     adversarial: bool = False,
+    probe: bool = False,
 ) -> Simulation:
     """Play feature vectors through the whole design.
 
@@ -147,6 +154,8 @@ def simulate_network(
     adversarial : bool
         Whether the vectors were made from the sources: a statistical radius does not speak of them,
         so the bench does not hold them to it.
+    probe : bool
+        Whether to write down every internal stream; see `tb.stream_probe`. Icarus only.
 
     Returns
     -------
@@ -160,6 +169,9 @@ def simulate_network(
     """
     rtl = rtl_files(design, folder)
     harness = write_network_harness(design.manifest, folder)
+    generated = [*rtl, harness]
+    if probe:
+        generated.append(write_stream_probe(design, folder))
     run_dir = _prepare_run(folder, run_name, simulator, inputs, {})
     write_network_stimulus(design.manifest, inputs, run_dir)
     result, failure = _run(
@@ -168,13 +180,85 @@ def simulate_network(
         run_dir,
         run_name,
         NETWORK_HARNESS,
-        [*rtl, harness],
+        generated,
         _NETWORK_MODULE,
         seed,
         _NO_RADIUS if adversarial else _ALL_TESTS,
+        defines={PROBE_DEFINE: None} if probe else None,
     )
     counts = _recorded(lambda: read_network_counts(design.manifest, run_dir, len(inputs)), failure)
     return _simulation(simulator, seed, inputs, counts, run_dir, result, failure)
+
+
+@dataclass(frozen=True)
+class ProtocolRun:
+    """What the protocol bench left behind.
+
+    Attributes
+    ----------
+    simulator : Simulator
+        Which simulator.
+    seed : int
+        The run's seed.
+    tests : tuple of TestOutcome
+        What each test said.
+    results_xml : pathlib.Path
+        cocotb's JUnit XML.
+    failure : str or None
+        Why the run failed, if it did.
+    """
+
+    simulator: Simulator
+    seed: int
+    tests: tuple[TestOutcome, ...]
+    results_xml: Path
+    failure: str | None
+
+
+def simulate_protocol(
+    design: Design,
+    folder: Path,
+    simulator: Simulator,
+    *,
+    run_name: str,
+    seed: int = 1,
+    test_filter: str = _ALL_TESTS,
+) -> ProtocolRun:
+    """Run the protocol bench (`tb.protocol_bench`) on a whole design.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    folder : pathlib.Path
+        Its build folder, with manifest and RTL.
+    simulator : Simulator
+        Which simulator.
+    run_name : str
+        Name of the run's folder in ``run/``.
+    seed : int
+        Seed of cocotb's generator, and of all pauses.
+    test_filter : str
+        Regular expression over the names of tests.
+    """
+    rtl = rtl_files(design, folder)
+    harness = write_network_harness(design.manifest, folder)
+    inputs = design.features[:1]
+    run_dir = _prepare_run(folder, run_name, simulator, inputs, {})
+    write_network_stimulus(design.manifest, inputs, run_dir)
+    _, failure = _run(
+        folder,
+        simulator,
+        run_dir,
+        run_name,
+        NETWORK_HARNESS,
+        [*rtl, harness],
+        _PROTOCOL_MODULE,
+        seed,
+        test_filter,
+    )
+    results = run_dir / "results.xml"
+    return ProtocolRun(simulator, seed, tuple(read_outcomes(results) or ()), results, failure)
 
 
 def simulate_layer(
@@ -186,6 +270,7 @@ def simulate_layer(
     *,
     run_name: str,
     seed: int = 1,
+    seeds: Mapping[str, NDArray[np.integer]] | None = None,
 ) -> Simulation:
     """Play operand vectors through one layer of a design.
 
@@ -205,6 +290,10 @@ def simulate_layer(
         Name of the run's folder in ``run/``.
     seed : int
         Seed of cocotb's generator.
+    seeds : mapping, optional
+        States that the layer's shift registers (x, w, select) start from, shape (vectors,
+        registers), in place of the manifest's. The model's counts are not those of such a run:
+        nothing but its play is tested.
 
     Returns
     -------
@@ -218,14 +307,26 @@ def simulate_layer(
     """
     layer = design.manifest.layers[index]
     rtl = rtl_files(design, folder)[index]
-    harness_folder = folder / f"layer_{index}"
+    harness_folder = folder / (f"layer_{index}_seeds" if seeds else f"layer_{index}")
     harness_folder.mkdir(exist_ok=True)
+    registers = {
+        name: source.width * len(source.seeds)
+        for name, source in (
+            ("x", layer.x_source),
+            ("w", layer.w_source),
+            ("select", layer.select_source),
+        )
+        if isinstance(source, LfsrSource) and seeds is not None and name in seeds
+    }
     width = design.manifest.operand_width
     # A round depth lets runs of different sizes share one build.
     depth = max(2 * layer.outputs, 1 << (len(inputs) - 1).bit_length())
-    harness = write_layer_harness(layer, index, width, depth, harness_folder)
+    harness = write_layer_harness(layer, index, width, depth, harness_folder, registers)
     run_dir = _prepare_run(folder, run_name, simulator, inputs, {"layer": index})
     write_layer_stimulus(layer, width, inputs, run_dir)
+    for name, bits in registers.items():
+        assert seeds is not None
+        write_seeds(name, bits // seeds[name].shape[1], seeds[name], run_dir)
     result, failure = _run(
         folder,
         simulator,
@@ -235,7 +336,7 @@ def simulate_layer(
         [rtl, harness],
         _LAYER_MODULE,
         seed,
-        _ALL_TESTS,
+        _PLAY_TEST if seeds else _ALL_TESTS,
     )
     counts = _recorded(lambda: [read_trace(run_dir / "layer_0.hex", len(inputs), layer)], failure)
     return _simulation(simulator, seed, inputs, counts, run_dir, result, failure)
@@ -269,6 +370,8 @@ def _run(
     module: str,
     seed: int,
     test_filter: str,
+    *,
+    defines: Mapping[str, int | str | None] | None = None,
 ) -> tuple[BenchResult | None, str | None]:
     """Build and run; a failed cocotb test is a finding, not the end."""
     try:
@@ -282,6 +385,7 @@ def _run(
             run_dir=run_dir,
             seed=seed,
             test_filter=test_filter,
+            defines=defines,
         )
     except BenchFailure as failure:
         return None, str(failure)
@@ -330,4 +434,5 @@ def _simulation(
         seconds_sim=sum(played),
         results_xml=run_dir / "results.xml",
         failure=failure,
+        tests=tuple(read_outcomes(run_dir / "results.xml") or ()),
     )

@@ -21,13 +21,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from model import AdaptivePrecisionManager
+from model.bias import BiasTest
 from model.manifest import Compression, Manifest, manifest_digest
 from model.network import Network
 from model.plan import Design, plan_design
 from model.source_choice import SourceKind
-from tb.signoff import Check, Signoff, WitnessRun, save_signoff, sign_off, witness_errors
-from tb.simulate import Simulation
+from tb.bias_runs import BiasRecord, BiasRun
+from tb.checks import Check
+from tb.protocol_checks import PROTOCOL_CHECKS
+from tb.runner import TestOutcome
+from tb.signoff import Inside, Signoff, WitnessRun, save_signoff, sign_off, witness_errors
+from tb.simulate import ProtocolRun, Simulation
 from tb.simulators import Simulator
+from tb.stream_probe import StreamComparison
 from tb.summary import print_summary
 from tests.builders import small_network
 from tests.line import lane_count, lane_numbers, outside_counts
@@ -74,6 +80,7 @@ class Evidence:
     main: Simulation
     witnesses: list[WitnessRun]
     second: Simulation | None
+    inside: Inside
     why_no_second: str = ""
     folder: Path = field(default=Path("run"))
 
@@ -86,6 +93,7 @@ class Evidence:
             self.second,
             self.why_no_second,
             RERUN,
+            self.inside,
         )
 
     def spoil_counts(self, layer: int, vector: int, neuron: int, by: int) -> None:
@@ -127,7 +135,55 @@ def fabricate(
         seconds_sim=0.25,
         results_xml=Path("run") / name / "results.xml",
         failure=None,
+        tests=outcomes(["network_bench.test_outputs_are_never_unknown"]),
     )
+
+
+def outcomes(names: Sequence[str], failing: str = "", message: str = "") -> tuple[TestOutcome, ...]:
+    return tuple(
+        TestOutcome(f"tb.{name}", name != failing, message if name == failing else "", 0.1)
+        for name in names
+    )
+
+
+PROTOCOL_TESTS = [
+    f"protocol_bench.{test}" for group in PROTOCOL_CHECKS.values() for test in group
+] + ["protocol_bench.test_outputs_are_never_unknown"]
+
+
+def fabricate_inside(design: Design) -> Inside:
+    """What a design without faults shows of its inside."""
+    runs = [
+        ProtocolRun(
+            Simulator(name, "99.0", Path("nowhere"), {}),
+            5,
+            outcomes(PROTOCOL_TESTS),
+            Path("run") / f"protocol-{name}" / "results.xml",
+            None,
+        )
+        for name in ("verilator", "icarus")
+    ]
+    streams = [
+        StreamComparison(100, 3, layer.bitstream_length, ("x bit",), 0, "")
+        for layer in design.manifest.layers
+    ]
+    bias = [
+        BiasRun(
+            BiasRecord(
+                layer=layer.name,
+                vectors=10,
+                vectors_asked=20,
+                bias_asked=0.1,
+                power=0.9,
+                level=1e-3,
+                fresh_seeds=False,
+                tests=[],
+            ),
+            (BiasTest("vector means", 0.5, 1e-3, 0.0, 0.1),),
+        )
+        for layer in design.manifest.layers
+    ]
+    return Inside(runs[0], runs[1], streams, bias)
 
 
 def fabricate_all(
@@ -150,6 +206,7 @@ def fabricate_all(
         fabricate(design, "network-verilator", design.features, counts),
         witnesses,
         fabricate(design, "network-icarus", design.features[:4], [part[:4] for part in counts]),
+        fabricate_inside(design),
     )
 
 
@@ -215,6 +272,10 @@ def test_ids_of_the_checks(evidence: Evidence) -> None:
         "end-to-end",
         "trained-network",
         "simulators-agree",
+        *(f"S3-bias-{name}" for name in layers),
+        *(f"streams-{name}" for name in layers),
+        *PROTOCOL_CHECKS,
+        "X-propagation",
         "bench-network-verilator",
         "bench-witness_0-verilator",
         "bench-witness_1-verilator",
@@ -606,7 +667,7 @@ def test_the_written_reports_say_the_same(
         )
         placed.append(replace(run, results_xml=path))
     report = evidence.judge()
-    save_signoff(report, placed, tmp_path)
+    save_signoff(report, [run.results_xml for run in placed], tmp_path)
     assert report.verdict == ("FAIL" if defect else "PASS")
     content = json.loads((tmp_path / "signoff.json").read_text())
     assert content["verdict"] == report.verdict
