@@ -1,7 +1,7 @@
 """Layers that are evaluated cycle by cycle: neurons that spike, and inputs that are streams.
 
 Whole batches at once: the increment of every cycle is a product of bit matrices. `model.streams`
-does the same bit by bit; the two agree (tests/test_spiking.py).
+does the same bit by bit; the two agree (tests/test_styles.py).
 """
 
 from __future__ import annotations
@@ -69,9 +69,12 @@ class CycleLayer:
         if self._layer.lif is not None:
             counts = self.spikes(inputs).sum(axis=1, dtype=np.int64)
         else:
-            sums = [part.sum(axis=1) for part in self._increments(inputs)]
-            counts = np.concatenate(sums) + self._biases
+            counts = self.sums(inputs) + self._biases
         return counts
+
+    def sums(self, inputs: NDArray[Any]) -> NDArray[np.int64]:
+        """Return what the adders gave in all cycles together, shape (vectors, outputs)."""
+        return np.concatenate([part.sum(axis=1) for part in self._increments(inputs)])
 
     def spikes(self, inputs: NDArray[Any]) -> NDArray[np.bool_]:
         """Return the spikes of a batch of vectors, shape (vectors, L, outputs)."""

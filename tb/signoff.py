@@ -47,6 +47,7 @@ from model.network import Network
 from model.plan import Design
 from model.source_choice import SourceKind
 from model.streams import evaluate_layer, next_magnitudes, written_out_lane_counts
+from tb.attribution_checks import AttributionRecord, attribution
 from tb.bias_runs import BiasRecord, BiasRun, bias_check
 from tb.checks import Check, Record, Verdict, verdict_of
 from tb.protocol_checks import protocol_checks, unknown_check
@@ -148,6 +149,7 @@ class Signoff(Record):
     checks: list[Check]
     layers: list[LayerRecord]
     bias: list[BiasRecord]
+    attribution: list[AttributionRecord]
     compression: CompressionSummary | None
     precision: PrecisionRecord | None
     end_to_end: EndToEnd
@@ -330,6 +332,7 @@ def sign_off(
         )
     ]
     fresh = _bounds_anew(network, design)
+    split, split_checks = attribution(network, design, main.counts)
     checks = [
         _manifest_check(design, fresh),
         *_source_checks(fresh),
@@ -350,6 +353,7 @@ def sign_off(
             detail=f"largest output error against the trained network {trained_error:.6g}, bound"
             f" {manifest.trained_bound:.6g}",
         ),
+        *split_checks,
         _simulator_check(manifest, main, second, why_no_second),
         *(bias_check(layer, run) for layer, run in zip(manifest.layers, inside.bias, strict=True)),
         *_inner_stream_checks(manifest, inside, rerun),
@@ -374,6 +378,7 @@ def sign_off(
         checks=checks,
         layers=layers,
         bias=[run.record for run in inside.bias if run.record is not None],
+        attribution=split,
         compression=_compression_summary(network, manifest),
         precision=manifest.precision,
         end_to_end=EndToEnd(

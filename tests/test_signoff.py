@@ -271,6 +271,7 @@ def test_ids_of_the_checks(evidence: Evidence) -> None:
         *(f"witness-{name}" for name in layers),
         "end-to-end",
         "trained-network",
+        *(f"attribution-{name}" for name in layers),
         "simulators-agree",
         *(f"S3-bias-{name}" for name in layers),
         *(f"streams-{name}" for name in layers),
