@@ -18,7 +18,11 @@ PROTOCOL_CHECKS = {
         "test_blocked_output_stops_the_input_and_nothing_is_lost",
         "test_waiting_results_are_stable",
     ),
-    "protocol-reset": ("test_reset_in_mid_vector_recovers", "test_reset_empties_a_full_pipeline"),
+    "protocol-reset": (
+        "test_reset_in_mid_vector_recovers",
+        "test_reset_empties_a_full_pipeline",
+        "test_reset_in_mid_packet_drops_it",
+    ),
     "protocol-clear": (
         "test_clear_in_mid_vector_recovers",
         "test_clear_empties_a_full_pipeline",
