@@ -30,10 +30,14 @@ signoff: setup ## simulate and sign off the RTL that stands in build/, as planne
 	@$(BIN)/python -m tb signoff $(if $(SIM),--sim '$(SIM)') \
 	  $(if $(VECTORS),--vectors '$(VECTORS)') $(if $(NET),--net '$(NET)') $(ARGS)
 
+.PHONY: report
+report: setup ## write the network's report anew, with what campaigns have found since its sign-off
+	@$(BIN)/python -m tb report $(if $(NET),--net '$(NET)')
+
 # --- tests ----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: static ## every test in both simulators, and the linters
+test: static chromium ## every test in both simulators, and the linters
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 .PHONY: quick
@@ -77,7 +81,7 @@ plans: setup .venv/.test-stamp ## plans of bitstream lengths side by side, each 
 	@$(BIN)/python -m benchmarks.plans $(if $(NET),--net '$(NET)') $(ARGS)
 
 .PHONY: combinations
-combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and source on digits: docs/combinations.md (takes an hour)
+combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and source on digits: docs/combinations.md (takes hours)
 	@$(BIN)/python -m benchmarks.combinations $(ARGS)
 
 .PHONY: mutate
@@ -190,6 +194,19 @@ icarus:
 	fi; \
 	echo "setup: Icarus Verilog is skipped: it is not installed, and apt-get could not install it" \
 	  "(no root, or no network). To have it: sudo apt-get install iverilog"
+
+# What the report is looked at with in tests. Without it those tests fail, and say so.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null && exit 0; \
+	$(AS_ROOT); \
+	if [ "$$root" != no ]; then \
+	  echo "setup: installing Chromium by apt, for the report's tests (once)"; \
+	  $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    $$root apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0; \
+	fi; \
+	echo "setup: Chromium is missing: it is not installed, and apt-get could not install it (no" \
+	  "root, or no network). To have it: sudo apt-get install chromium"
 
 # --- the rest -------------------------------------------------------------------------------------
 

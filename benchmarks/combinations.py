@@ -175,6 +175,7 @@ def measure(row: Row, build: Path) -> tuple[dict[str, Any], bool]:
         None,
         lambda text: print(f"  {text}", flush=True),
         second_vectors=_ICARUS_IMAGES,
+        page=False,
     )
     result = summary(row, network, design, report)
     content = json.dumps({"identity": identity, **result}, indent=2) + "\n"

@@ -46,3 +46,7 @@ class BenchFailure(CertibitError):
 
 class SignoffError(CertibitError):
     """The evidence does not belong to the manifest, or is incomplete."""
+
+
+class DesignFailure(SignoffError):
+    """The design hung, or gave unknown values or misaligned packets: a FAIL without counts."""

@@ -1,7 +1,7 @@
-"""Forward passes: real, quantised, quantised and re-encoded, and bit-true.
+"""Forward passes: real, quantised, and bit-true.
 
-Each pass gives the weighted sums of every layer, in units of the scaled weights. Their differences
-split the error of the hardware into its causes (`split_error`).
+Each pass gives the weighted sums of every layer, in units of the scaled weights. What lies between
+them is split into its causes by `model.attribution`.
 """
 
 from __future__ import annotations
@@ -69,8 +69,6 @@ def quantised_forward(
     manifest: Manifest,
     parameters: IntegerWeights,
     features: NDArray[np.integer],
-    *,
-    reencode: bool = False,
 ) -> list[NDArray[np.float64]]:
     """Return the weighted sums of every layer with quantised operands and real arithmetic.
 
@@ -84,8 +82,6 @@ def quantised_forward(
         Its weights.
     features : numpy.ndarray
         Shape (vectors, fan_in), signed magnitudes.
-    reencode : bool
-        Whether activations are also rounded to K bits, as at re-encoding.
 
     Returns
     -------
@@ -100,8 +96,6 @@ def quantised_forward(
     ):
         sums.append(activation @ (weight / levels).T + bias / layer.bias_unit)
         activation = activate(layer, sums[-1], 1 if layer.streams else 1 - 1 / levels)
-        if reencode and not layer.streams:
-            activation = np.floor(activation * levels + 0.5) / levels
     return sums
 
 
@@ -253,62 +247,6 @@ def layer_errors(
         unit = length if layer.streams else levels
         inputs = count if layer.streams else next_operands(layer, count, manifest.operand_width)
     return errors
-
-
-@dataclass(frozen=True)
-class ErrorParts:
-    """The output error of the hardware against the real-number network, by cause.
-
-    The parts add up to the total.
-
-    Attributes
-    ----------
-    quantisation, reencoding, stochastic : numpy.ndarray
-        Shape (vectors, outputs), in units of the last layer's weighted sum.
-    """
-
-    quantisation: NDArray[np.float64]
-    reencoding: NDArray[np.float64]
-    stochastic: NDArray[np.float64]
-
-    @property
-    def total(self) -> NDArray[np.float64]:
-        """The sum of the parts."""
-        return self.quantisation + self.reencoding + self.stochastic
-
-
-def split_error(
-    network: Network,
-    manifest: Manifest,
-    parameters: IntegerWeights,
-    features: NDArray[np.integer],
-    output_counts: NDArray[np.int64],
-) -> ErrorParts:
-    """Split the output error into quantisation, re-encoding and stochastic parts.
-
-    Parameters
-    ----------
-    network : Network
-        The real-number network.
-    manifest : Manifest
-        The design made of it.
-    parameters : IntegerWeights
-        The design's weights.
-    features : numpy.ndarray
-        Shape (vectors, fan_in), signed magnitudes.
-    output_counts : numpy.ndarray
-        Shape (vectors, outputs): counts of the last layer.
-
-    Returns
-    -------
-    ErrorParts
-        The parts.
-    """
-    real = float_forward(network, features)[-1]
-    quantised = quantised_forward(manifest, parameters, features)[-1]
-    rounded = quantised_forward(manifest, parameters, features, reencode=True)[-1]
-    estimate = output_counts / manifest.layers[-1].bitstream_length
-    return ErrorParts(quantised - real, rounded - quantised, estimate - rounded)
 
 
 def accuracy(sums: NDArray[np.floating | np.integer], labels: NDArray[np.int64]) -> float:

@@ -73,7 +73,7 @@ def simulate_lif(
         noise words are out of range, or the neuron's threshold, floor or reset value are outside
         its membrane.
     """
-    _check_neuron(neuron)
+    check_neuron(neuron)
     steps = _integers("increments", increments)
     if steps.ndim != 3:
         raise InputError(
@@ -142,7 +142,7 @@ def transfer(p: ArrayLike, neuron: LifNeuron, current: int = 0) -> NDArray[np.fl
         If there is no closed form: noise, subtraction with `leak_shift` or from a membrane that
         saturates, or a reset value below the floor or not below the threshold.
     """
-    _check_neuron(neuron)
+    check_neuron(neuron)
     if neuron.noise_bits:
         raise InputError("the neuron has noise", "noise_bits", "use 0: there is no closed form")
     drift = neuron.gain * np.asarray(p, dtype=np.float64) + current - neuron.leak
@@ -271,8 +271,19 @@ PRESETS: Mapping[str, LifNeuron] = MappingProxyType(
 )
 
 
-def _check_neuron(neuron: LifNeuron) -> None:
-    """Refuse what the hardware refuses: constants that the membrane does not hold."""
+def check_neuron(neuron: LifNeuron) -> None:
+    """Refuse what the hardware refuses: constants that the membrane does not hold.
+
+    Parameters
+    ----------
+    neuron : LifNeuron
+        The neuron.
+
+    Raises
+    ------
+    InputError
+        If its threshold, floor or reset value is beyond its width.
+    """
     top = (1 << (neuron.width - 1)) - 1
     checked_integer("threshold", neuron.threshold, 1, top)
     checked_integer("floor", neuron.floor, -top - 1, 0)

@@ -20,6 +20,7 @@ from model.errors import InputError, ManifestError
 from model.files import npz_bytes, read_npz, write_bytes_atomically
 from model.forward import IntegerWeights
 from model.intervals import activation_intervals
+from model.lif import check_neuron
 from model.limits import MAX_ACCUMULATOR_WIDTH, MAX_DIVISOR, MAX_LENGTH
 from model.manifest import (
     Compression,
@@ -132,6 +133,7 @@ def plan_design(
         _check_removal(description.layers)
     smaller = compressed.network
     chosen = _lengths(network, lengths)
+    _check_stream_lengths(description.layers, chosen)
     operand_width = description.operand_bits
     weights = tuple(quantise_weights(weight, operand_width) for weight in smaller.weights)
     generator = np.random.default_rng(seed)
@@ -343,6 +345,11 @@ def check_styles(network: Network) -> None:
                 where,
                 "set noise_bits to 0",
             )
+        if part.lif is not None:
+            try:
+                check_neuron(part.lif)
+            except InputError as error:
+                raise InputError(error.what, f"{where}, {error.where}", error.what_to_do) from None
         if part.streams and (part.activation != "lif" or layers[index + 1].encoding == "bipolar"):
             raise InputError(
                 "only spikes are streams, and only to a layer that is not bipolar",
@@ -457,6 +464,20 @@ def _lengths(network: Network, lengths: Sequence[int] | None) -> list[int]:
             "give one length, or one for each layer, separated by commas",
         )
     return list(lengths)
+
+
+def _check_stream_lengths(layers: Sequence[LayerDescription], lengths: Sequence[int]) -> None:
+    """Refuse a layer that takes streams of another length than it counts."""
+    for part, following, own, next_length in zip(
+        layers, layers[1:], lengths, lengths[1:], strict=False
+    ):
+        if part.streams and own != next_length:
+            raise InputError(
+                f"layer {part.name} streams {own} cycles to layer {following.name}, which counts"
+                f" {next_length}",
+                "LENGTH",
+                "give both the same length",
+            )
 
 
 def _check_count_range(name: str, biases: NDArray[np.float64], length: int) -> None:

@@ -1,6 +1,7 @@
 """The command line: ``certibit`` or ``python -m tb``.
 
-Exit codes: 0 PASS, 1 FAIL, 2 an error of input, tools or evidence, told in one line.
+Exit codes: 0 PASS, 1 FAIL, also of a design that hangs, 2 an error of input, tools or evidence,
+told in one line.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ import typer.core
 from rich.console import Console
 
 from model.compression import compression_recipe
-from model.errors import CertibitError, InputError
+from model.errors import CertibitError, DesignFailure, InputError
 from model.limits import MAX_LENGTH
 from model.network import load_network
 from model.source_choice import Adder, Encoding, SourceKind
 from tb import flow
 from tb.mutation import mutate
 from tb.mutation_tables import all_killed, print_mutation
+from tb.reporting import REPORT_FILE
 from tb.summary import print_summary
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-_SHIPPED = REPOSITORY / "networks" / "mnist_pca50"
+_SHIPPED = flow.SHIPPED_NETWORK
 
 Number = TypeVar("Number", int, float)
 
@@ -100,7 +101,9 @@ Source = Annotated[
     typer.Option(help="Number sources of every layer. Default: counter, or what --method needs."),
 ]
 _GATES, _PLAN, _COMPRESS = "Gates of all layers", "Precision plan", "Compression"
-SeedOption = Annotated[int, typer.Option("--seed", help="From which seeds of LFSRs are drawn.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="From which seeds of LFSRs are drawn.")
+]
 EncodingOption = Annotated[
     Encoding | None,
     typer.Option(
@@ -336,6 +339,7 @@ def run(
     report, folder = flow.run_all(net, build, sim.value if sim else None, vectors, request, _say)
     print_summary(report, console)
     console.print(f"evidence in {folder}", soft_wrap=True, markup=False)
+    console.print(f"report in {folder / REPORT_FILE}", soft_wrap=True, markup=False)
     _finish(report.verdict)
 
 
@@ -371,6 +375,7 @@ def signoff(
     simulators = flow.choose_simulators(sim.value if sim else None)
     report = flow.simulate_and_sign_off(network, net, design, folder, simulators, vectors, _say)
     print_summary(report, console)
+    console.print(f"report in {folder / REPORT_FILE}", soft_wrap=True, markup=False)
     _finish(report.verdict)
 
 
@@ -392,10 +397,21 @@ def mutate_command(
     _finish("PASS" if all_killed(record) else "FAIL")
 
 
+@app.command()
+def report(net: Net = _SHIPPED, build: Build = Path("build")) -> None:
+    """Write the report anew with what campaigns have found since; nothing is simulated."""
+    print(flow.rewrite_report(net, build))
+
+
 def main() -> None:
     """Run the command line; errors of the user end in one line and exit code 2."""
     try:
         app(standalone_mode=True)
+    except DesignFailure as failure:
+        # No user's error, but a finding: the design hung, or gave unknown values.
+        print("\n".join(["FAIL", *getattr(failure, "__notes__", [])]), flush=True)
+        print(f"certibit: {failure}", file=sys.stderr)
+        raise SystemExit(1) from None
     except CertibitError as error:
         print(f"certibit: {error}", file=sys.stderr)
         raise SystemExit(2) from None

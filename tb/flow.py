@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.adaptive_precision import AdaptivePrecisionManager
 from model.compression import compress_network
-from model.errors import InputError, ManifestError, SignoffError, ToolError
+from model.errors import DesignFailure, InputError, ManifestError, SignoffError, ToolError
 from model.limits import MAX_LENGTH
 from model.manifest import MANIFEST_FILE, Compression, export_schema, load_manifest
 from model.network import Network, load_network, with_gates
@@ -29,6 +29,7 @@ from rtl_gen.generator import generate_rtl
 from tb.bias_runs import BiasRun, run_bias_tests
 from tb.evidence import COUNTS_FILE, save_counts
 from tb.protocol_checks import X_FILTER
+from tb.reporting import REPORT_FILE, refresh_report, save_failed_run, save_report
 from tb.signoff import (
     JUNIT_FILE,
     SIGNOFF_FILE,
@@ -36,7 +37,6 @@ from tb.signoff import (
     Signoff,
     WitnessRun,
     has_witnesses,
-    save_signoff,
     sign_off,
 )
 from tb.simulate import (
@@ -51,6 +51,7 @@ from tb.simulators import Simulator, find_simulator
 from tb.stream_probe import compare_streams
 
 SCHEMA_FILE = "manifest.schema.json"
+SHIPPED_NETWORK = Path(__file__).resolve().parent.parent / "networks" / "mnist_pca50"
 DEFAULT_ICARUS_VECTORS = 100
 _PROBED_VECTORS = 3
 
@@ -269,6 +270,7 @@ def simulate_and_sign_off(
     say: Say,
     *,
     second_vectors: int | None = None,
+    page: bool = True,
 ) -> Signoff:
     """Simulate a generated design and judge what came out.
 
@@ -291,6 +293,8 @@ def simulate_and_sign_off(
     second_vectors : int, optional
         Number of test vectors of the second simulator; default: as many as of the first, 100 where
         that plays all.
+    page : bool
+        Whether the page is written, too; a campaign of many runs does without its plots.
 
     Returns
     -------
@@ -305,13 +309,24 @@ def simulate_and_sign_off(
         If there are not that many vectors.
     SignoffError
         If a simulation left no complete recording.
+    DesignFailure
+        If it left none because the design hung or gave unknown values; the report, with the verdict
+        FAIL, is written.
     ToolError
         If another run is working in the folder.
     """
     with _sole_user(folder):
-        return _simulate_and_sign_off(
-            network, net, design, folder, simulators, vectors, second_vectors, say
-        )
+        try:
+            return _simulate_and_sign_off(
+                network, net, design, folder, simulators, vectors, second_vectors, say, page
+            )
+        except DesignFailure as failure:
+            used = [part for part in (simulators.main, simulators.second) if part is not None]
+            written = save_failed_run(
+                failure, design, folder, _rerun(net, folder), used, _make_argument(net), page=page
+            )
+            failure.add_note(f"report in {written}")
+            raise
 
 
 def _simulate_and_sign_off(
@@ -323,6 +338,7 @@ def _simulate_and_sign_off(
     vectors: int | None,
     second_vectors: int | None,
     say: Say,
+    page: bool,
 ) -> Signoff:
     """Do what `simulate_and_sign_off` says, in a folder that nobody else works in."""
     _check_origin(network, design, folder)
@@ -368,17 +384,20 @@ def _simulate_and_sign_off(
             for index in range(len(design.manifest.layers))
         ]
     inside = _look_inside(design, folder, simulators, protocol, bias, say)
-    command = "WAVES=1 .venv/bin/certibit signoff"
-    rerun = f"{command} --net {_quoted(net)} --build {_quoted(folder.parent)}"
     report = sign_off(
-        network, design, main, witnesses, second, simulators.why_no_second, rerun, inside
+        network,
+        design,
+        main,
+        witnesses,
+        second,
+        simulators.why_no_second,
+        _rerun(net, folder),
+        inside,
     )
-    runs = [main, *(run.simulation for run in witnesses if run), *([second] if second else [])]
-    recordings = [run.results_xml for run in runs] + [protocol.results_xml]
-    if inside.protocol_with_x is not None:
-        recordings.append(inside.protocol_with_x.results_xml)
-    save_signoff(report, recordings, folder)
-    return report
+    runs: list[Simulation | ProtocolRun] = [main]
+    runs += [run.simulation for run in witnesses if run]
+    runs += [run for run in (second, protocol, inside.protocol_with_x) if run]
+    return save_report(report, runs, design, folder, _make_argument(net), page=page)
 
 
 def _look_inside(
@@ -570,7 +589,7 @@ def _check_promises(design: Design, folder: Path) -> None:
 
 def _remove_evidence(folder: Path) -> None:
     """Remove an earlier run's evidence: a run that ends early must not leave it standing."""
-    for name in (SIGNOFF_FILE, JUNIT_FILE):
+    for name in (SIGNOFF_FILE, JUNIT_FILE, REPORT_FILE):
         (folder / name).unlink(missing_ok=True)
     for counts in folder.glob(COUNTS_FILE.replace(".npz", "*.npz")):
         counts.unlink()
@@ -588,6 +607,46 @@ def _vector_count(design: Design, simulator: Simulator, vectors: int | None) -> 
             f"use 1 to {available}",
         )
     return vectors
+
+
+def rewrite_report(net: Path, build: Path) -> Path:
+    """Write a sign-off's files anew with what campaigns have found since; simulate nothing.
+
+    Parameters
+    ----------
+    net : pathlib.Path
+        Network folder.
+    build : pathlib.Path
+        Folder of all build products.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+    """
+    folder = build / load_network(net).description.name
+    design = read_design(folder)
+    with _sole_user(folder):
+        return refresh_report(design, folder, _make_argument(net))
+
+
+def _rerun(net: Path, folder: Path) -> str:
+    """Return the command that simulates the RTL of a folder again, with waves."""
+    command = "WAVES=1 .venv/bin/certibit signoff"
+    build = _quoted(_from_checkout(folder.parent))
+    return f"{command} --net {_quoted(_from_checkout(net))} --build {build}"
+
+
+def _from_checkout(path: Path) -> Path:
+    """Return a path as seen from the checkout, where it lies in it: evidence names no machine."""
+    checkout = SHIPPED_NETWORK.parent.parent
+    whole = path.absolute()
+    return whole.relative_to(checkout) if whole.is_relative_to(checkout) else path
+
+
+def _make_argument(net: Path) -> str:
+    """Return a network folder as make's NET takes it; the shipped network needs none."""
+    return "" if net.resolve() == SHIPPED_NETWORK else _quoted(_from_checkout(net))
 
 
 def _quoted(path: Path) -> str:

@@ -14,7 +14,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import SignoffError
+from model.errors import DesignFailure, SignoffError
 from model.files import write_bytes_atomically
 from model.manifest import Layer, Manifest
 from rtl_gen.generator import BANK_NEURONS, TOP_MODULE, layer_module
@@ -328,7 +328,7 @@ def read_stream_counts(path: Path, vectors: int, outputs: int) -> NDArray[np.int
     last = "".join(line[0] for line in lines)
     if last != ("0" * (outputs - 1) + "1") * vectors:
         beat = next(i for i, bit in enumerate(last) if bit != "01"[i % outputs == outputs - 1])
-        raise SignoffError(
+        raise DesignFailure(
             f"TLAST is {last[beat]} at beat {beat % outputs} of packet {beat // outputs}",
             str(path),
             "look at the output stream of that packet with WAVES=1",
@@ -424,6 +424,12 @@ def _recorded_lines(path: Path, expected: int, pattern: str) -> list[str]:
             str(path),
             "simulate again",
         ) from None
+    if len(lines) > expected:
+        raise DesignFailure(
+            f"the simulation recorded {len(lines)} of {expected} words, which are too many",
+            str(path),
+            "the design gives results that nobody asked for: look at its handshakes with WAVES=1",
+        )
     if len(lines) != expected:
         raise SignoffError(
             f"the simulation recorded {len(lines)} of {expected} words",
@@ -446,7 +452,7 @@ def _hex_bytes(digits: str, path: Path) -> bytes:
     try:
         return bytes.fromhex(digits)
     except ValueError:
-        raise SignoffError(
+        raise DesignFailure(
             "the simulation recorded unknown values (X)",
             str(path),
             "look at the vector with WAVES=1: a register is read before it is written",

@@ -50,8 +50,10 @@ from model.streams import evaluate_layer, next_magnitudes, written_out_lane_coun
 from tb.attribution_checks import AttributionRecord, attribution
 from tb.bias_runs import BiasRecord, BiasRun, bias_check
 from tb.checks import Check, Record, Verdict, verdict_of
+from tb.junit import cocotb_suites, suite
 from tb.protocol_checks import protocol_checks, unknown_check
 from tb.simulate import ProtocolRun, Simulation
+from tb.stage import CampaignStates, Criterion
 from tb.stream_probe import StreamComparison
 
 _BIT_BY_BIT = 2
@@ -135,8 +137,22 @@ class SecondSimulator(Record):
     cycles_per_second: float
 
 
-class Signoff(Record):
-    """The sign-off report."""
+class Judgement(Record):
+    """What every report says, also that of a design which gave no counts.
+
+    Attributes
+    ----------
+    stage : {'none', 'V1', 'V2', 'V3'}
+        The last stage whose criteria, and those before it, all hold.
+    criteria : list of Criterion
+        Of every stage.
+    campaigns : CampaignStates or None
+        Whether the campaigns speak of this design.
+    versions : dict of str to str
+        Of everything that had a part in it.
+    rerun : str
+        Command that simulates the same RTL again; a simulator and a number of vectors are appended.
+    """
 
     schema_: Literal["certibit-signoff/1"] = Field(
         "certibit-signoff/1", serialization_alias="schema"
@@ -146,7 +162,17 @@ class Signoff(Record):
     simulator: SimulatorRecord
     seed: int
     verdict: Literal["PASS", "FAIL"]
+    stage: Literal["none", "V1", "V2", "V3"] = "none"
+    criteria: list[Criterion] = Field(default_factory=list)
+    campaigns: CampaignStates | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    rerun: str = ""
     checks: list[Check]
+
+
+class Signoff(Judgement):
+    """The sign-off report."""
+
     layers: list[LayerRecord]
     bias: list[BiasRecord]
     attribution: list[AttributionRecord]
@@ -156,6 +182,18 @@ class Signoff(Record):
     accuracy: Accuracy
     throughput: Throughput
     second_simulator: SecondSimulator | None
+
+
+class FailedRun(Judgement):
+    """The report of a design that hung, or gave unknown values: there is nothing to measure."""
+
+    layers: list[LayerRecord] = Field(default_factory=list)
+    compression: None = None
+    precision: PrecisionRecord | None = None
+    end_to_end: None = None
+    accuracy: None = None
+    throughput: None = None
+    second_simulator: None = None
 
 
 @dataclass(frozen=True)
@@ -409,48 +447,43 @@ def sign_off(
             differing_counts=_differing(main, second),
             cycles_per_second=_rate(second),
         ),
+        rerun=rerun,
     )
 
 
-def save_signoff(report: Signoff, recordings: Iterable[Path], folder: Path) -> None:
+def save_signoff(
+    report: Judgement,
+    simulations: Iterable[Simulation | ProtocolRun],
+    folder: Path,
+    suites: Iterable[ElementTree.Element] = (),
+) -> None:
     """Write ``signoff.json`` and ``junit.xml``.
 
     Parameters
     ----------
     report : Signoff
         The report.
-    recordings : iterable of pathlib.Path
-        cocotb's results, which are put into the JUnit XML beside the checks.
+    simulations : iterable of Simulation or ProtocolRun
+        Whose cocotb results are put into the JUnit XML beside the checks.
     folder : pathlib.Path
         An existing folder.
+    suites : iterable of xml.etree.ElementTree.Element
+        More suites: of stages and campaigns.
     """
     content = report.model_dump(mode="json", by_alias=True)
     root = ElementTree.Element("testsuites", name=report.network)
-    failed = [check for check in report.checks if check.verdict == "FAIL"]
-    suite = ElementTree.SubElement(
-        root,
-        "testsuite",
-        name="signoff",
-        tests=str(len(report.checks)),
-        failures=str(len(failed)),
-        skipped=str(sum(check.verdict == "SKIPPED" for check in report.checks)),
+    root.append(
+        suite(
+            "signoff",
+            [
+                (check.id, check.verdict, "" if check.verdict == "PASS" else check.detail)
+                for check in report.checks
+            ],
+        )
     )
-    for check in report.checks:
-        case = ElementTree.SubElement(suite, "testcase", classname="signoff", name=check.id)
-        if check.verdict == "FAIL":
-            ElementTree.SubElement(case, "failure", message=check.detail)
-        elif check.verdict == "SKIPPED":
-            ElementTree.SubElement(case, "skipped", message=check.detail)
-    for recording in recordings:
-        if recording.exists():
-            for part in ElementTree.parse(recording).iter("testsuite"):
-                part.set("name", recording.parent.name)
-                part.attrib.pop("hostname", None)
-                for properties in part.iter("properties"):
-                    # Evidence is the same wherever the checkout lies.
-                    for item in properties.findall("property[@name='file']"):
-                        properties.remove(item)
-                root.append(part)
+    for simulation in simulations:
+        root.extend(cocotb_suites(simulation.results_xml))
+    root.extend(suites)
     ElementTree.indent(root)
     write_bytes_atomically(
         folder / JUNIT_FILE, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

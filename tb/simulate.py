@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import BenchFailure, ManifestError, SignoffError
+from model.errors import BenchFailure, DesignFailure, ManifestError, SignoffError
 from model.files import npz_bytes, write_bytes_atomically
 from model.manifest import MANIFEST_FILE, LfsrSource, manifest_digest
 from model.plan import Design
@@ -42,6 +42,9 @@ _PROTOCOL_MODULE = "tb.protocol_bench"
 _ALL_TESTS = "."
 _NO_RADIUS = "^(?!.*hoeffding_radius)"
 _PLAY_TEST = "test_play_all_vectors"
+# The test that plays failed, or the design itself counted other vectors; a loop without a register,
+# as Verilator ends it.
+_DESIGN_AT_FAULT = (_PLAY_TEST, "test_registers_counted_every_vector", "did not converge")
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ def simulate_network(
     Raises
     ------
     SignoffError
-        If the recording is incomplete.
+        If the recording is incomplete; a `DesignFailure` where the design is at fault.
     """
     rtl = rtl_files(design, folder)
     harness = write_network_harness(design.manifest, folder)
@@ -303,7 +306,7 @@ def simulate_layer(
     Raises
     ------
     SignoffError
-        If the recording is incomplete.
+        If the recording is incomplete; a `DesignFailure` where the design is at fault.
     """
     layer = design.manifest.layers[index]
     rtl = rtl_files(design, folder)[index]
@@ -395,13 +398,20 @@ def _run(
 def _recorded(
     read: Callable[[], list[NDArray[np.int64]]], failure: str | None
 ) -> list[NDArray[np.int64]]:
-    """Read a recording; where it is not whole, the run's own failure is the reason."""
+    """Read a recording; where it is not whole, the run's own failure is the reason.
+
+    It is the design's where the vectors could not be played to their end: a full disk cuts a
+    recording short while the bench sees every result.
+    """
     try:
         return read()
     except SignoffError as error:
         if failure is None:
             raise
-        raise SignoffError(
+        at_fault = isinstance(error, DesignFailure) or (
+            "OSError" not in failure and any(words in failure for words in _DESIGN_AT_FAULT)
+        )
+        raise (DesignFailure if at_fault else SignoffError)(
             f"{error.what}, since {failure}", error.where, error.what_to_do
         ) from None
 

@@ -106,5 +106,15 @@ def print_summary(report: Signoff, console: Console) -> None:
                 f"[{colour}]{check.verdict}[/{colour}] {check.id}: {escape(check.detail)}",
                 soft_wrap=True,
             )
+    lacking = [criterion for criterion in report.criteria if not criterion.held]
+    if lacking:
+        # One line a stage would hide what comes first: the next criterion that is to be met.
+        console.print(
+            f"stage {report.stage}; {lacking[0].id} does not hold yet: {lacking[0].evidence}",
+            soft_wrap=True,
+            markup=False,
+        )
+    elif report.criteria:
+        console.print(f"stage {report.stage}", soft_wrap=True)
     colour = "green" if report.verdict == "PASS" else "red"
     console.print(f"[bold {colour}]{report.verdict}[/bold {colour}]")

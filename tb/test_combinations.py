@@ -48,7 +48,9 @@ def sign_off(row: Row, simulator: str, length: int) -> Signoff:
     assert all(map(np.array_equal, network.weights, trained.weights))
     flow.generate(design, folder)
     simulators = flow.choose_simulators(simulator)
-    report = flow.simulate_and_sign_off(network, net, design, folder, simulators, None, print)
+    report = flow.simulate_and_sign_off(
+        network, net, design, folder, simulators, None, print, page=False
+    )
     golden = GoldenNetwork(design.manifest, design.parameters).counts(small.features)
     _, counts = load_counts(design.manifest, folder / COUNTS_FILE)
     assert all(map(np.array_equal, counts, golden))

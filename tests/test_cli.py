@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -192,6 +193,7 @@ def test_a_truncated_network_file(folder: NetworkFolder, tmp_path: Path, name: s
         ["run", "--vectors", "many"],
         ["run", "--sim", "modelsim"],
         ["run", "--source", "dice"],
+        ["run", "--seed", "-1"],
         ["run", "--net"],
         ["run", "left over"],
         ["fly"],
@@ -274,6 +276,10 @@ REQUESTS_REFUSED: dict[str, tuple[list[str], list[str]]] = {
     ),
     "bits beyond the operands": (["--weight-bits", "5"], ["weight_bits is 5", "1 to 4"]),
     "bits that are no numbers": (["--weight-bits", "few"], ["'few' is not a list of bit widths"]),
+    "streams of two lengths": (
+        ["--neuron", "lif", "--stream", "--length", "64,32"],
+        ["layer layer_0 streams 64 cycles to layer layer_1, which counts 32", "the same length"],
+    ),
     "two ways to prune": (["--prune", "0.1", "--prune-share", "0.1"], ["give one of them"]),
     "two ways to quantise": (
         ["--weight-bits", "3", "--synapse-error", "0.1"],
@@ -668,7 +674,12 @@ def test_pass(simulator: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     lines = done.stdout.splitlines()
-    assert lines[-2:] == ["PASS", f"evidence in {build / 'small'}"]
+    folder = build / "small"
+    assert lines[-3:] == [
+        "PASS",
+        f"evidence in {folder}",
+        f"report in {folder / 'report.html'}",
+    ]
     rows = [line.split() for line in lines]
     table = {row[0]: row for row in rows if row and row[0] in ("layer_0", "layer_1")}
     assert table["layer_0"][1:5] == ["64", "6", "12", "0"]
@@ -682,6 +693,12 @@ def test_pass(simulator: str, tmp_path: Path) -> None:
         "simulators-agree"
     }
     before = snapshot(build / "small")
+    # The same page, without a simulation.
+    (folder / "report.html").unlink()
+    rewritten = certibit("report", "--net", net, "--build", build)
+    assert (rewritten.returncode, rewritten.stderr) == (0, "")
+    assert rewritten.stdout == f"{folder / 'report.html'}\n"
+    assert snapshot(folder)["report.html"] == before["report.html"]
     again = certibit(*arguments, "--length", "64,32", "--vectors", "5")
     assert again.returncode == 0
     # Nothing is built twice, also for another number of vectors.
@@ -739,7 +756,7 @@ def test_fail_for_a_wrong_weight(simulator: str, tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "certibit:" not in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "FAIL"
+    assert done.stdout.splitlines()[-2:] == ["FAIL", f"report in {folder / 'report.html'}"]
     report = json.loads((folder / "signoff.json").read_text())
     assert report["verdict"] == "FAIL"
     verdicts = {check["id"]: check["verdict"] for check in report["checks"]}
@@ -774,6 +791,56 @@ def test_fail_for_a_wrong_weight(simulator: str, tmp_path: Path) -> None:
     told_again = next(c["detail"] for c in repeated["checks"] if c["id"] == "S1-counts-layer_0")
     assert f"first at vector {vector}, neuron {neuron}" in told_again
     assert list((folder / "run" / "network-icarus").glob("*.fst"))
+
+
+@pytest.mark.parametrize("simulator", ["icarus"])
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        (".vector_valid_i(vector_valid_i)", ".vector_valid_i(1'b0)", "hung after 0 of 12 vectors"),
+        (".result_ready_i(acc_ready)", ".result_ready_i(1'b0)", "words, which are too many"),
+        (".r_i(x_word)", ".r_i({OperandWidth{1'bx}})", "recorded unknown values (X)"),
+    ],
+    ids=["hangs", "too many", "unknown"],
+)
+def test_fail_for_a_design_without_counts(
+    simulator: str, tmp_path: Path, right: str, wrong: str, told: str
+) -> None:
+    net = network_folder(tmp_path / "net", (6, 3), length=16)
+    _, folder = planned(net, tmp_path / "build")
+    layer = folder / "rtl" / "certibit_layer_0.v"
+    assert layer.read_text().count(right) == 1
+    layer.write_text(layer.read_text().replace(right, wrong))
+    done = certibit("signoff", "--net", net, "--build", tmp_path / "build", "--sim", simulator)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["FAIL", f"report in {folder / 'report.html'}"]
+    assert told in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert told in (folder / "report.html").read_text()
+    report = json.loads((folder / "signoff.json").read_text())
+    assert report["verdict"] == "FAIL"
+    # What the page says reproduces it.
+    rerun = re.search(r"<pre>WAVES=1 \.venv/bin/certibit (.+?)</pre>", page_text(folder))
+    assert rerun is not None
+    again = certibit(*shlex.split(rerun[1]), env={"WAVES": "1"})
+    assert again.returncode == 1
+    assert told.partition(" of ")[0] in again.stderr
+    # The design is mended, and so is the verdict.
+    layer.write_text(layer.read_text().replace(wrong, right))
+    done = certibit("signoff", "--net", net, "--build", tmp_path / "build", "--sim", simulator)
+    assert done.returncode == 0, done.stderr
+    assert "PASS: sign-off of small" in page_text(folder)
+
+
+def page_text(folder: Path) -> str:
+    return html.unescape((folder / "report.html").read_text())
+
+
+def test_no_sign_off_to_report(tmp_path: Path) -> None:
+    net = network_folder(tmp_path / "net")
+    planned(net, tmp_path / "build")
+    done = certibit("report", "--net", net, "--build", tmp_path / "build")
+    check_refusal(done, "cannot read", "signoff.json", "sign it off (make)")
 
 
 @pytest.mark.parametrize("simulator", ["icarus"])

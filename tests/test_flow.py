@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.errors import InputError, ManifestError, SignoffError, ToolError
+import tb.report
+from model.errors import DesignFailure, InputError, ManifestError, SignoffError, ToolError
 from model.forward import GoldenNetwork
 from model.manifest import manifest_digest
 from model.network import load_network
@@ -31,7 +33,7 @@ from tb.simulators import Simulator
 from tests.builders import check_message, snapshot
 from tests.line import network_folder, planned, sign_off_again, visible_files
 
-EVIDENCE = {"counts_rtl.npz", "junit.xml", "signoff.json"}
+EVIDENCE = {"counts_rtl.npz", "junit.xml", "report.html", "signoff.json"}
 MAIN = Simulator("verilator", "99.0", Path("nowhere"), {})
 SECOND = Simulator("icarus", "98.0", Path("nowhere"), {})
 
@@ -437,7 +439,9 @@ class Line:
 
 
 @pytest.fixture
-def line(tmp_path: Path, pretence: Pretence) -> Line:
+def line(tmp_path: Path, pretence: Pretence, monkeypatch: pytest.MonkeyPatch) -> Line:
+    # Drawing writes no file, and takes longer than all the rest.
+    monkeypatch.setattr(tb.report, "_layer_plots", lambda _design, _folder: [])
     net = network_folder(tmp_path / "net", length=32, vectors=3)
     folder, spare = tmp_path / "build" / "small", tmp_path / "spare"
     planned(net, tmp_path / "build")
@@ -592,10 +596,71 @@ def test_a_design_that_hangs(
     net = network_folder(tmp_path / "net", (6, 3), length=16)
     _, folder = planned(net, tmp_path)
     (folder / "signoff.json").write_text('{"verdict": "PASS"}')
-    with pytest.raises(SignoffError) as error:
+    with pytest.raises(DesignFailure) as error:
         sign_off_again(net, folder, simulator)
     check_message(error.value, "recorded 0 of 36 words", "hung after 0 of 12 vectors", "seed 1")
-    assert not EVIDENCE & set(snapshot(folder))
+    check_failed_run(error.value, folder, "hung after 0 of 12 vectors", "--sim icarus --vectors 1")
+
+
+def check_failed_run(failure: DesignFailure, folder: Path, *words: str) -> None:
+    """Hold the files of a design that gave no counts against what they must say."""
+    assert EVIDENCE & set(snapshot(folder)) == EVIDENCE - {"counts_rtl.npz"}
+    assert failure.__notes__ == [f"report in {folder / 'report.html'}"]
+    report = json.loads((folder / "signoff.json").read_text())
+    assert (report["verdict"], report["stage"], report["seed"]) == ("FAIL", "none", 1)
+    assert report["simulator"]["name"] == "icarus"
+    assert [check["id"] for check in report["checks"]] == ["bench-network-icarus"]
+    root = ElementTree.parse(folder / "junit.xml").getroot()
+    assert root.find("testsuite[@name='signoff']/testcase/failure") is not None
+    assert root.find("testsuite[@name='network-icarus']/testcase/failure") is not None
+    page = (folder / "report.html").read_text()
+    assert "FAIL: sign-off of small" in page
+    for word in words:
+        assert word in page
+
+
+@pytest.mark.parametrize("simulator", ["icarus"])
+def test_a_design_that_says_unknown_values(
+    simulator: str, tmp_path: Path, hdl: Callable[[str, str, str], None]
+) -> None:
+    hdl("sc_dense_bank.v", "acc_q <= Preload;", "acc_q <= {AccWidth*N{1'bx}};")
+    net = network_folder(tmp_path / "net", (6, 3), length=16)
+    _, folder = planned(net, tmp_path)
+    with pytest.raises(DesignFailure) as error:
+        sign_off_again(net, folder, simulator)
+    check_message(error.value, "unknown values (X)", "layer_0.hex", "WAVES=1")
+    check_failed_run(error.value, folder, "recorded unknown values (X)", "--sim icarus --vectors")
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_design() -> None:
+    def read() -> list[NDArray[np.int64]]:
+        raise SignoffError("the simulation recorded 3 of 36 words", "layer_0.hex", "look")
+
+    with pytest.raises(SignoffError) as error:
+        simulate._recorded(read, None)
+    assert not isinstance(error.value, DesignFailure)
+    for failure, kind in [
+        ("test test_counts_equal_golden failed: the recording is short", SignoffError),
+        ("test test_play_all_vectors failed: OSError: [Errno 28] No space left", SignoffError),
+        ("the simulation was stopped after 3600 s", SignoffError),
+        ("test test_play_all_vectors failed: hung after 0 of 12 vectors", DesignFailure),
+        ("test test_id failed: 0 (and 1 more: test_play_all_vectors)", DesignFailure),
+        ("test test_registers_counted_every_vector failed: registers say 1", DesignFailure),
+        ("the simulation ended with 1: %Error: Settle region did not converge", DesignFailure),
+    ]:
+        with pytest.raises(SignoffError) as error:
+            simulate._recorded(read, failure)
+        assert type(error.value) is kind, failure
+
+
+def test_the_command_of_the_shipped_network_needs_no_net() -> None:
+    assert flow._make_argument(flow.SHIPPED_NETWORK) == ""
+    assert flow._make_argument(Path("networks") / "mnist_pca50" / ".") == ""
+    assert flow._make_argument(Path("/somewhere/my nets")) == "'/somewhere/my nets'"
+    # Nor does the page say where the checkout lies.
+    inside = flow.SHIPPED_NETWORK.parent / "digits"
+    assert flow._make_argument(inside) == "networks/digits"
+    assert flow._rerun(inside, Path("build/digits")).endswith("--net networks/digits --build build")
 
 
 @pytest.mark.parametrize("simulator", ["icarus"])

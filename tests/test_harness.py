@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.errors import SignoffError
+from model.errors import DesignFailure, SignoffError
 from model.manifest import Layer
 from model.plan import Design, plan_design
 from tb.harness import (
@@ -247,6 +247,8 @@ def test_a_spoiled_trace_is_refused(spoil: str, told: str, tmp_path: Path) -> No
     with pytest.raises(SignoffError) as error:
         read_trace(path, 3, layer)
     check_message(error.value, told, str(path))
+    # What is missing may be the disk's fault, what is too much or unknown is the design's.
+    assert isinstance(error.value, DesignFailure) == (spoil in ("more", *"xXzZ"))
 
 
 @pytest.mark.parametrize(
@@ -284,3 +286,5 @@ def test_a_spoiled_stream_is_refused(spoil: str, told: str, tmp_path: Path) -> N
     with pytest.raises(SignoffError) as error:
         read_stream_counts(path, 3, 4)
     check_message(error.value, told, str(path))
+    at_fault = spoil in ("early", "late", "unknown last", "unknown data")
+    assert isinstance(error.value, DesignFailure) == at_fault

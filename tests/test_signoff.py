@@ -668,7 +668,7 @@ def test_the_written_reports_say_the_same(
         )
         placed.append(replace(run, results_xml=path))
     report = evidence.judge()
-    save_signoff(report, [run.results_xml for run in placed], tmp_path)
+    save_signoff(report, placed, tmp_path)
     assert report.verdict == ("FAIL" if defect else "PASS")
     content = json.loads((tmp_path / "signoff.json").read_text())
     assert content["verdict"] == report.verdict
