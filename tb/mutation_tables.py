@@ -10,6 +10,9 @@ from rich.table import Table
 
 from tb.campaigns import MutationRecord, PlantedDefect
 
+# The record has all of them.
+_SHOWN_KINDS = 5
+
 
 def all_killed(record: MutationRecord) -> bool:
     """Tell whether every defect was seen, and every mutant seen or proven equivalent."""
@@ -49,7 +52,7 @@ def kinds_of_checks(checks: Sequence[str]) -> list[str]:
     list of str
         ``S1-counts``, ``bench``: in the order of first appearance, each once.
     """
-    kinds = [re.sub(r"^(bench|protocol)-.*$|-layer\d+$", r"\1", check) for check in checks]
+    kinds = [re.sub(r"^(bench)-.*$|-layer\d+$", r"\1", check) for check in checks]
     return list(dict.fromkeys(kinds))
 
 
@@ -70,9 +73,16 @@ def planted_markdown(defects: Sequence[PlantedDefect]) -> str:
         lines.append(f"| {name} | {len(own)} | {killed} | {seen} |")
     lines += ["", "| defect | what was done | network | killed by |", "|---|---|---|---|"]
     for defect in defects:
-        kinds = ", ".join(kinds_of_checks(defect.killed_by)) or "**nothing**"
+        kinds = _shortened(defect.killed_by) or "**nothing**"
         lines.append(f"| `{defect.id}` | {defect.title} | {defect.network} | {kinds} |")
     return "\n".join(lines) + "\n"
+
+
+def _shortened(checks: Sequence[str]) -> str:
+    """Return the first kinds of checks, and how many there are more."""
+    kinds = kinds_of_checks(checks)
+    more = len(kinds) - _SHOWN_KINDS
+    return ", ".join(kinds[:_SHOWN_KINDS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _print_planted(defects: Sequence[PlantedDefect], console: Console) -> None:
@@ -81,7 +91,7 @@ def _print_planted(defects: Sequence[PlantedDefect], console: Console) -> None:
     for heading in ("defect", "network", "statistics", "killed by"):
         table.add_column(heading, no_wrap=heading != "killed by")
     for defect in defects:
-        kinds = ", ".join(kinds_of_checks(defect.killed_by))
+        kinds = _shortened(defect.killed_by)
         table.add_row(
             defect.id,
             defect.network,

@@ -351,6 +351,7 @@ def test_markdown_counts_what_it_lists() -> None:
 def test_kinds_of_checks_drop_layers_and_runs() -> None:
     ids = ["S1-counts-layer0", "S1-counts-layer12", "bench-witness_0-icarus", "identity"]
     assert kinds_of_checks(ids) == ["S1-counts", "bench", "identity"]
+    assert kinds_of_checks(["protocol-clear"]) == ["protocol-clear"]
 
 
 def test_written_network_is_the_network(tmp_path: Path) -> None:
