@@ -25,6 +25,11 @@ RUN_ARGUMENTS = $(if $(SIM),--sim '$(SIM)') $(if $(VECTORS),--vectors '$(VECTORS
 run: setup ## (default) plan, generate, simulate and sign off a network; see the variables below
 	@$(BIN)/python -m tb run $(RUN_ARGUMENTS)
 
+.PHONY: signoff
+signoff: setup ## simulate and sign off the RTL that stands in build/, as planned and generated
+	@$(BIN)/python -m tb signoff $(if $(SIM),--sim '$(SIM)') \
+	  $(if $(VECTORS),--vectors '$(VECTORS)') $(if $(NET),--net '$(NET)') $(ARGS)
+
 .PHONY: report
 report: setup ## write the network's report anew, with what campaigns have found since its sign-off
 	@$(BIN)/python -m tb report $(if $(NET),--net '$(NET)')
@@ -78,6 +83,10 @@ plans: setup .venv/.test-stamp ## plans of bitstream lengths side by side, each 
 .PHONY: combinations
 combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and source on digits: docs/combinations.md (takes hours)
 	@$(BIN)/python -m benchmarks.combinations $(ARGS)
+
+.PHONY: mutate
+mutate: setup .venv/.test-stamp ## plant defects one by one: the sign-off must kill each (takes an hour)
+	@$(BIN)/python -m tb mutate $(if $(SIM),--sim '$(SIM)') $(ARGS)
 
 # --- set-up ---------------------------------------------------------------------------------------
 
@@ -221,6 +230,7 @@ help: ## this list
 	@echo "  NET=networks/NAME      another network"
 	@echo "  LENGTH=n               bitstream length of every layer"
 	@echo "  ARGS='--prune .05'     more options, to plan lengths or to compress: see run --help"
+	@echo "  'make signoff' takes SIM, VECTORS, NET and ARGS, 'make mutate' SIM and ARGS"
 	@echo "variables of 'make area' and 'make plans':"
 	@echo "  NET=networks/NAME      another network"
 	@echo "  ARGS='--only mixed'    more options: see python -m benchmarks.area or .plans --help"

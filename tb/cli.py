@@ -25,6 +25,8 @@ from model.limits import MAX_LENGTH
 from model.network import load_network
 from model.source_choice import Adder, Encoding, SourceKind
 from tb import flow
+from tb.mutation import mutate
+from tb.mutation_tables import all_killed, print_mutation
 from tb.reporting import REPORT_FILE
 from tb.summary import print_summary
 
@@ -375,6 +377,24 @@ def signoff(
     print_summary(report, console)
     console.print(f"report in {folder / REPORT_FILE}", soft_wrap=True, markup=False)
     _finish(report.verdict)
+
+
+@app.command("mutate")
+def mutate_command(
+    only: Annotated[
+        str | None, typer.Option(help="Only these: planted or netlist. Default: both.")
+    ] = None,
+    sim: Annotated[
+        SimulatorName, typer.Option(help="The simulator that judges; Icarus builds faster.")
+    ] = SimulatorName.ICARUS,
+    jobs: Annotated[int, typer.Option(help="How many runs at a time.")] = os.cpu_count() or 1,
+    seed: Annotated[int, typer.Option(help="From which mutants of the netlist are drawn.")] = 1,
+    build: Build = Path("build"),
+) -> None:
+    """Plant defects, and see whether the sign-off kills each of them."""
+    record = mutate(build, only, sim.value, jobs, seed)
+    print_mutation(record, Console(highlight=False))
+    _finish("PASS" if all_killed(record) else "FAIL")
 
 
 @app.command()

@@ -17,7 +17,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge, Timer, with_timeout
+from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly, RisingEdge, Timer, with_timeout
 from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
@@ -34,7 +34,7 @@ from model.manifest import load_manifest, manifest_digest
 from model.plan import Design, load_design
 from model.streams import evaluate_layer, next_magnitudes
 from tb.bench_support import bench_random, pauses
-from tb.harness import BENCH_FILE, feature_beats
+from tb.harness import BENCH_FILE, beats_per_packet, feature_beats
 from tb.network_bench import drive_clock
 
 # Vectors that the tests draw from.
@@ -265,6 +265,92 @@ async def test_clear_in_mid_vector_recovers(dut: Any, part: float) -> None:
     await tb.expect(vectors)
 
 
+async def fill(tb: TB) -> int:
+    """Send vectors until the blocked design takes no more; return the one that had to wait."""
+    tb.sink.pause = True
+    for sent in range(4 + 4 * len(design().manifest.layers)):
+        vector = pool(sent)[0]
+        tb.send([vector])
+        for _ in range(24):
+            await ClockCycles(tb.dut.clk, tb.cycles_through() // 8)
+            if tb.source.idle():
+                break
+        else:
+            return vector
+    raise AssertionError("a design whose output is blocked takes vectors without end")
+
+
+@cocotb.test()
+async def test_reset_empties_a_full_pipeline(dut: Any) -> None:
+    """Reset drops every vector of a pipeline in which all stages wait."""
+    tb = TB(dut, "reset of a full pipeline")
+    await tb.reset()
+    await fill(tb)
+    await tb.reset()
+    tb.sink.pause = False
+    await tb.quiet()
+    vectors = some_vectors(tb.random, 3)
+    tb.send(vectors)
+    await tb.expect(vectors)
+
+
+@cocotb.test()
+async def test_clear_empties_a_full_pipeline(dut: Any) -> None:
+    """Clear drops every vector of a pipeline in which all stages wait, not the one outside."""
+    tb = TB(dut, "clear of a full pipeline")
+    await tb.reset()
+    waiting = await fill(tb)
+    await tb.clear()
+    vectors = some_vectors(tb.random, 3)
+    tb.send(vectors)
+    await tb.expect([waiting, *vectors])
+    await tb.quiet()
+
+
+async def begin_packet(tb: TB, vector: int) -> None:
+    """Send the first beat of a packet, and hold the others back."""
+    tb.send([vector])
+    while not int(tb.dut.s_axis_tvalid.value):
+        await FallingEdge(tb.dut.clk)
+    tb.source.pause = True  # after the beat that is offered now
+    begun = 0
+    for _ in range(8):
+        await RisingEdge(tb.dut.clk)
+        begun += int(tb.dut.s_axis_tvalid.value) and int(tb.dut.s_axis_tready.value)
+    assert begun == 1, f"{begun} beats of a packet went, not 1"
+
+
+@cocotb.test()
+async def test_reset_in_mid_packet_drops_it(dut: Any) -> None:
+    """After a reset the next beat begins a packet, whatever was begun before."""
+    tb = TB(dut, "reset in mid-packet")
+    await tb.reset()
+    await begin_packet(tb, pool(1)[0])
+    await tb.reset()
+    tb.source.pause = False
+    await tb.quiet()
+    vectors = some_vectors(tb.random, 2)
+    tb.send(vectors)
+    await tb.expect(vectors)
+    assert await tb.read(PACKET_ERRORS) == 0
+
+
+@cocotb.test()
+async def test_clear_in_mid_packet_drops_it(dut: Any) -> None:
+    """The rest of a packet whose first beat was cleared is too short, and is dropped too."""
+    tb = TB(dut, "clear in mid-packet")
+    await tb.reset()
+    await begin_packet(tb, pool(1)[0])
+    await tb.clear()
+    tb.source.pause = False
+    vectors = some_vectors(tb.random, 2)
+    tb.send(vectors)
+    await tb.expect(vectors)
+    await tb.quiet()
+    # A packet of one beat has no rest.
+    assert await tb.read(PACKET_ERRORS) == (beats_per_packet(design().manifest) > 1)
+
+
 @cocotb.test()
 async def test_broken_packets_are_dropped_and_counted(dut: Any) -> None:
     """A packet too short or too long is dropped whole; its neighbours are not touched."""
@@ -318,6 +404,9 @@ async def test_forbidden_accesses_are_refused_and_change_nothing(dut: Any) -> No
     for address in (0x000, 0x020, VECTORS_IN, 0x100, beyond):
         answer = await tb.registers.write(address, b"\xff\xff\xff\xff")
         assert answer.resp == AxiResp.SLVERR, f"write to {address:#x}: {answer.resp.name}"
+    # Strobes without byte 0 are legal, and have nothing to write.
+    answer = await tb.registers.write(CONTROL + 1, b"\xff\xff\xff")
+    assert answer.resp == AxiResp.OKAY, f"write to the upper bytes of CONTROL: {answer.resp.name}"
     refused = await tb.registers.read(beyond, 4)
     assert (refused.resp, bytes(refused.data)) == (AxiResp.SLVERR, bytes(4))
     assert [await tb.read(4 * word) for word in range(10)] == before

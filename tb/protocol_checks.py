@@ -18,8 +18,16 @@ PROTOCOL_CHECKS = {
         "test_blocked_output_stops_the_input_and_nothing_is_lost",
         "test_waiting_results_are_stable",
     ),
-    "protocol-reset": ("test_reset_in_mid_vector_recovers",),
-    "protocol-clear": ("test_clear_in_mid_vector_recovers",),
+    "protocol-reset": (
+        "test_reset_in_mid_vector_recovers",
+        "test_reset_empties_a_full_pipeline",
+        "test_reset_in_mid_packet_drops_it",
+    ),
+    "protocol-clear": (
+        "test_clear_in_mid_vector_recovers",
+        "test_clear_empties_a_full_pipeline",
+        "test_clear_in_mid_packet_drops_it",
+    ),
     "protocol-packets": ("test_broken_packets_are_dropped_and_counted",),
     "protocol-registers": (
         "test_registers_describe_the_design",
