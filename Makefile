@@ -75,6 +75,10 @@ plans: setup .venv/.test-stamp ## plans of bitstream lengths side by side, each 
 combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and source on digits: docs/combinations.md (takes an hour)
 	@$(BIN)/python -m benchmarks.combinations $(ARGS)
 
+.PHONY: coverage
+coverage: setup .venv/.test-stamp ## code and functional coverage of the benches, held to the testplan (takes half an hour)
+	@$(BIN)/python -m tb coverage $(ARGS)
+
 # --- set-up ---------------------------------------------------------------------------------------
 
 .PHONY: setup

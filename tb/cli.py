@@ -24,6 +24,7 @@ from model.limits import MAX_LENGTH
 from model.network import load_network
 from model.source_choice import Adder, Encoding, SourceKind
 from tb import flow
+from tb.coverage import print_verdict, run_campaign
 from tb.summary import print_summary
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -370,6 +371,17 @@ def signoff(
     report = flow.simulate_and_sign_off(network, net, design, folder, simulators, vectors, _say)
     print_summary(report, console)
     _finish(report.verdict)
+
+
+@app.command()
+def coverage(
+    build: Build = Path("build"),
+    jobs: Annotated[int, typer.Option(min=1, help="Tests that run at the same time.")] = 2,
+) -> None:
+    """Measure code and functional coverage of the benches, and hold it to the testplan."""
+    verdict = run_campaign(build / "coverage", jobs)
+    print_verdict(verdict, Console(highlight=False))
+    _finish("FAIL" if verdict.faults else "PASS")
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from tb.bench_support import (
     elaborate,
     pauses,
 )
+from tb.coverage_monitors import watch_registers
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
@@ -185,6 +186,7 @@ class TB:
         ]
         for part in (write, read, *self.channels):
             part.log.setLevel(logging.ERROR)  # else a line for every access
+        watch_registers(dut, len(self.layers))
         cocotb.start_soon(self._watch())
         cocotb.start_soon(self._drive_pins())
 

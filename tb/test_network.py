@@ -35,6 +35,7 @@ from model.source_choice import SourceKind
 from model.streams import evaluate_layer, next_magnitudes
 from rtl_gen.generator import HDL_FOLDER, generate_rtl, hdl_sources
 from tb.bench_support import BENCH_BUILDS, bench_random, pauses
+from tb.coverage_monitors import sample_design, watch_network
 from tb.harness import (
     BENCH_FILE,
     NETWORK_HARNESS,
@@ -98,6 +99,7 @@ class TB:
         self.registers = AxiLiteMaster(
             AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst_n, False
         )
+        watch_network(dut, design().manifest)
 
     @property
     def _lanes(self) -> int:
@@ -270,6 +272,7 @@ async def test_registers_describe_the_design(dut: Any) -> None:
     words = [await tb.read(4 * word) for word in range(8)]
     manifest = design().manifest
     assert "".join(f"{word:08x}" for word in words) == manifest_digest(manifest)
+    sample_design(manifest)
     for index, layer in enumerate(manifest.layers):
         described = [await tb.read(0x100 + 16 * index + 4 * word) for word in range(3)]
         assert described == [

@@ -23,6 +23,7 @@ from tb.bench_support import (
     elaborate,
     pauses,
 )
+from tb.coverage_monitors import watch_layer_ctrl
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
@@ -80,6 +81,7 @@ class TB:
         dut.vector_valid_i.value = 0
         dut.result_ready_i.value = 0
         Clock(dut.clk_i, CLOCK_NS, unit="ns").start()
+        watch_layer_ctrl(dut)
 
     async def reset(self) -> None:
         """Hold the reset for some cycles."""

@@ -11,6 +11,7 @@ from cocotb.triggers import RisingEdge, Timer
 
 from tb.bench_support import SIMULATORS, bench_parameters, bench_random
 from tb.block_bench import complaint, run_block
+from tb.coverage_monitors import watch_stream_ctrl
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,7 @@ class TB:
         for name in ("clear_i", "start_i", "valid_i", "stream_i", "result_ready_i", "rst_ni"):
             getattr(dut, name).value = 0
         Clock(dut.clk_i, 10, unit="ns").start()
+        watch_stream_ctrl(dut)
 
     async def reset(self) -> None:
         """Reset in the middle of a cycle."""
