@@ -31,13 +31,13 @@ from tb.campaigns import (
     rtl_digest,
 )
 from tb.code_coverage import ExclusionRule, Point, judge, load_exclusions, merge, read_points
-from tb.coverage_recorder import IDENTITY_VARIABLE, JOURNAL_VARIABLE
+from tb.coverage_recorder import IDENTITY_VARIABLE, JOURNAL_VARIABLE, test_identity
 from tb.coverage_runs import CODE_FILE, FOLDER_VARIABLE, FUNCTIONAL_FILE, folder_of_test
 from tb.functional_coverage import read_hits
 from tb.journal import Journal, shown_progress
 from tb.simulators import find_simulator
-from tb.tasks import REPOSITORY
-from tb.testplan import TESTPLAN_FILE, Bin, Testplan, bin_name, testplan
+from tb.tasks import REPOSITORY, terminable
+from tb.testplan import Bin, Testplan, bin_name, testplan
 
 _JOURNAL = "tests.jsonl"
 _RUNS = "runs"
@@ -45,6 +45,8 @@ _LOG = "pytest.log"
 # Benches with random stimulus repeat their runs: what is covered is then a fact, not a draw.
 _SEED = "1"
 _SECONDS_TO_END = 30.0
+# What only looks at what runs have left.
+_JUDGES = [REPOSITORY / "tb" / f"{name}.py" for name in ("cli", "coverage", "code_coverage")]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def run_campaign(folder: Path, jobs: int) -> Verdict:
     plan, rules = testplan(), load_exclusions()
     nodes = collect_tests(plan.tests(), folder / _LOG)
     identity = campaign_identity()
-    outcomes = Journal(folder / _JOURNAL, identity).done
+    outcomes = known_outcomes(folder, identity)
     todo = sorted(
         (node for node in nodes if node not in outcomes),
         key=lambda node: "verilator" not in node,  # these take longest
@@ -93,20 +95,31 @@ def run_campaign(folder: Path, jobs: int) -> Verdict:
         for node in todo:
             shutil.rmtree(folder_of_test(folder / _RUNS, node), ignore_errors=True)
         _run_tests(todo, folder, identity, jobs, total=len(nodes))
-        outcomes = Journal(folder / _JOURNAL, identity).done
+        outcomes = known_outcomes(folder, identity)
     verdict = collect(plan, rules, {node: outcomes.get(node) for node in nodes}, folder / _RUNS)
     verdict.record.save(folder / COVERAGE_FILE)
     return verdict
 
 
+def known_outcomes(folder: Path, identity: str) -> dict[str, str]:
+    """Return how tests ended that need not be run again."""
+    return {
+        node: result["outcome"]
+        for node, result in Journal(folder / _JOURNAL, identity).done.items()
+        if result["identity"] == test_identity(node)
+    }
+
+
 def campaign_identity() -> str:
-    """Return the hash of all that a run's coverage depends on."""
+    """Return the hash of what the outcomes of all tests depend on; see also `test_identity`."""
     content = hashlib.sha256(rtl_digest().encode())
-    sources = [TESTPLAN_FILE]
+    sources: list[Path] = []
     for package in ("model", "rtl_gen", "tb"):
         sources += sorted((REPOSITORY / package).rglob("*.py"))
         sources += sorted((REPOSITORY / package).rglob("*.j2"))
     for source in sources:
+        if source.name.startswith("test_") or source in _JUDGES:
+            continue
         data = source.read_bytes()
         content.update(f"{source.relative_to(REPOSITORY)} {len(data)}\0".encode() + data)
     for name in ("verilator", "icarus"):
@@ -183,10 +196,11 @@ def _run_tests(nodes: Sequence[str], folder: Path, identity: str, jobs: int, tot
             start_new_session=True,  # an interrupt reaches it once, from here
         )
     try:
-        lines = _new_lines(folder / _JOURNAL, process)
-        for _ in shown_progress(lines, "tests", total, done=total - len(nodes)):
-            pass
-        code = process.wait()
+        with terminable():
+            lines = _new_lines(folder / _JOURNAL, process)
+            for _ in shown_progress(lines, "tests", total, done=total - len(nodes)):
+                pass
+            code = process.wait()
     except BaseException:
         _end(process)
         raise
@@ -213,7 +227,8 @@ def _new_lines(path: Path, process: subprocess.Popen[bytes]) -> Iterator[str]:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Let pytest, its workers and their simulators unwind; make them end if they do not."""
-    for number, seconds in ((signal.SIGINT, _SECONDS_TO_END), (signal.SIGKILL, None)):
+    ways = ((signal.SIGINT, _SECONDS_TO_END), (signal.SIGTERM, 5.0), (signal.SIGKILL, None))
+    for number, seconds in ways:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

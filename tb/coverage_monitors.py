@@ -253,27 +253,27 @@ def watch_packets(
     # None: a packet whose beginning was not seen, or was dropped.
     length: int | None = 0
     blamed = False
-    ended: str | None = None
+    # Of the packet whose last beat was accepted in the cycle before.
+    ended, kind = False, ""
 
     def look() -> None:
-        nonlocal length, blamed, ended
-        blamed = blamed or (error is not None and high(error))
-        if ended is not None:
-            verdict = () if error is None else ("error" if blamed else "no error",)
-            sample(goal, ended, *verdict)
-            ended, blamed = None, False
+        nonlocal length, blamed, ended, kind
         if not high(rst_n):
-            length, blamed = 0, False
-        elif clear is not None and high(clear):
+            length, blamed, ended = 0, False, False
+            return
+        blamed = blamed or (error is not None and high(error))
+        if ended:
+            if kind:
+                verdict = () if error is None else ("error" if blamed else "no error",)
+                sample(goal, kind, *verdict)
+            ended, blamed = False, False
+        if clear is not None and high(clear):
             # The next beat begins a packet, even if its sender sees it otherwise.
             length, blamed = None if length else length, False
         elif high(stream.s_axis_tvalid) and high(stream.s_axis_tready):
-            last = high(stream.s_axis_tlast)
-            if length is not None:
-                length += 1
-                if last:
-                    ended = packet_class(length, beats)
-            if last:
+            length = None if length is None else length + 1
+            if high(stream.s_axis_tlast):
+                ended, kind = True, "" if length is None else packet_class(length, beats)
                 length = 0
 
     watch_each_cycle(clk, look)
@@ -574,8 +574,9 @@ def watch_network(dut: Any, manifest: Manifest) -> None:
     beats = -(-manifest.layers[0].fan_in // manifest.features_per_beat)
     watch_packets("network_packets", dut.clk, dut.rst_n, dut, beats)
     for name, index in _ends(len(manifest.layers)):
-        layer = getattr(dut.dut, f"u_layer_{index}", None)
-        if layer is not None and hasattr(layer, "u_ctrl"):
+        # Verilator is told to show the signals of the harness only.
+        if hasattr(dut, "dut") and hasattr(dut.dut, f"u_layer_{index}"):
+            layer = getattr(dut.dut, f"u_layer_{index}")
             watch_phases(_watched_layer(dut, name, layer.u_ctrl))
 
 

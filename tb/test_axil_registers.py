@@ -311,6 +311,7 @@ class TB:
                 self._forget()
                 held = {"b": None, "r": None}
                 pending_read = None
+                overdue = 0
                 self._compare("bvalid in reset", bool(dut.s_axil_bvalid.value), False)
                 self._compare("rvalid in reset", bool(dut.s_axil_rvalid.value), False)
                 self._compare("enable_o in reset", bool(dut.enable_o.value), True)
@@ -435,6 +436,7 @@ async def writes_honour_strobes(dut: Any) -> None:
     await tb.cycles(1)
     for strobe in range(0, 16, 2):
         assert await tb.write_raw(CONTROL, CLEAR | ZERO, strobe) == OKAY
+        assert await tb.write_raw(CONTROL, CLEAR | ZERO | ENABLE, strobe) == OKAY
         assert await tb.write_raw(STATUS, 0xFFFFFFFF, strobe) == OKAY
     assert await tb.write(CONTROL + 1, 0x00, size=1) == OKAY
     assert await tb.write(CONTROL + 2, 0x0000, size=2) == OKAY
@@ -704,6 +706,28 @@ async def reset_in_mid_access_leaves_no_trace(dut: Any, stuck: str) -> None:
     assert tb.clears == clears, "the write from before the reset was done"
     assert await tb.write(CONTROL, 0) == OKAY
     assert await tb.read_okay(CONTROL) == 0
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def reset_in_each_cycle_of_a_write(dut: Any) -> None:
+    """From before its beginning to after its end; the next accesses are as ever."""
+    tb = await start(dut)
+    for cycles in range(8):
+        task = cocotb.start_soon(tb.write(CONTROL, CLEAR)) if cycles else None
+        await tb.cycles(cycles)
+        if task is not None:
+            task.cancel()
+        await Timer(2, "ns")
+        dut.rst_ni.value = 0
+        await tb.cycles(2)
+        dut.rst_ni.value = 1
+        await tb.cycles(5)
+        assert await tb.read_okay(CONTROL) == ENABLE
+        clears = tb.clears
+        assert await tb.write(CONTROL, CLEAR) == OKAY
+        await tb.cycles(2)
+        assert tb.clears == clears + 1
+        assert await tb.read_okay(CONTROL) == 0
 
 
 async def _random_writes(tb: TB, rng: random.Random, count: int) -> None:

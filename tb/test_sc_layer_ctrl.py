@@ -239,10 +239,10 @@ async def anything_at_any_time(dut: Any, idle: float, wait: float) -> None:
 PARAMETER_SETS = {
     f"{length}_{'signed' if signed else 'unsigned'}": {
         "Length": length,
-        "CycleWidth": (length - 1).bit_length(),
+        "CycleWidth": max((length - 1).bit_length(), 1),
         "InputSigned": signed,
     }
-    for length in (2, 3, 5, 8)
+    for length in (1, 2, 3, 5, 8)
     for signed in (0, 1)
 } | {"100_signed": {"Length": 100, "CycleWidth": 7, "InputSigned": 1}}
 CASES = [("icarus", name) for name in PARAMETER_SETS] + [

@@ -131,7 +131,10 @@ CASES: dict[str, tuple[LifCase, int]] = {
         16,
     ),
 }
-RUNS = [("icarus", name) for name in CASES] + [("verilator", "beyond_a_word")]
+RUNS = [("icarus", name) for name in CASES] + [
+    ("verilator", "noisy"),
+    ("verilator", "beyond_a_word"),
+]
 
 
 @pytest.mark.parametrize(("simulator", "case"), RUNS)
