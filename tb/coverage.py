@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from tb.code_coverage import ExclusionRule, Point, judge, load_exclusions, merge
 from tb.coverage_recorder import IDENTITY_VARIABLE, JOURNAL_VARIABLE, test_identity
 from tb.coverage_runs import CODE_FILE, FOLDER_VARIABLE, FUNCTIONAL_FILE, folder_of_test
 from tb.functional_coverage import read_hits
+from tb.harness import NETWORK_HARNESS
 from tb.journal import Journal, shown_progress
 from tb.simulators import find_simulator
 from tb.tasks import REPOSITORY, terminable
@@ -42,6 +43,7 @@ from tb.testplan import Bin, Testplan, bin_name, testplan
 _JOURNAL = "tests.jsonl"
 _RUNS = "runs"
 _LOG = "pytest.log"
+_NETWORK_MARK = f"{NETWORK_HARNESS}.v".encode()
 # Benches with random stimulus repeat their runs: what is covered is then a fact, not a draw.
 _SEED = "1"
 _SECONDS_TO_END = 30.0
@@ -272,10 +274,7 @@ def collect(
     """
     passed = [node for node, outcome in outcomes.items() if outcome == "passed"]
     folders = [folder_of_test(runs, node) for node in passed]
-    points: dict[Point, int] = {}
-    for folder in folders:
-        for path in sorted(folder.glob(f"*/{CODE_FILE}")):
-            points = merge([points, read_points(path, top)])
+    points = _reached([path for folder in folders for path in folder.glob(f"*/{CODE_FILE}")], top)
     hits: dict[str, dict[Bin, int]] = {goal.id: {} for goal in plan.goals}
     for folder in folders:
         for path in sorted(folder.glob(f"*/{FUNCTIONAL_FILE}")):
@@ -321,6 +320,25 @@ def collect(
         if outcome != "passed"
     ]
     return Verdict(record, faults + faults_of(record))
+
+
+def _reached(paths: Iterable[Path], top: Path) -> dict[Point, int]:
+    """Return the hits of all points.
+
+    Bits of signals are asked for in the benches of blocks: how wide a block is in some network is
+    that network's matter. What a network reaches counts, but it adds no bits.
+    """
+    networks: list[dict[Point, int]] = []
+    blocks: list[dict[Point, int]] = []
+    for path in sorted(paths):
+        of_network = _NETWORK_MARK in path.read_bytes()
+        (networks if of_network else blocks).append(read_points(path, top))
+    points = merge(blocks)
+    for part in networks:
+        asked = {point: hits for point, hits in part.items() if point.kind == "line"}
+        asked |= {point: hits for point, hits in part.items() if point in points}
+        points = merge([points, asked])
+    return points
 
 
 def faults_of(record: CoverageRecord) -> list[str]:

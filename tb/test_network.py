@@ -244,6 +244,36 @@ async def test_clear_in_mid_vector_recovers(dut: Any, part: float) -> None:
 
 
 @cocotb.test()
+async def test_clear_with_a_blocked_output_recovers(dut: Any) -> None:
+    """Clear drops vectors that wait for the output, in the last layer too."""
+    tb = TB(dut, "clear blocked")
+    await tb.reset()
+    tb.sink.pause = True
+    # As many as wait behind each other from the last layer on, so that all packets get in.
+    tb.send([0, 1, 2])
+    await tb.source.wait()
+    await ClockCycles(dut.clk, 4 * tb.cycles_through())
+    assert await tb.read(VECTORS_OUT) == 0
+    await tb.registers.write_dword(CONTROL, ENABLE | CLEAR | ZERO_COUNTERS)
+    await tb.forget_output()
+    vectors = some_vectors(tb.random, 3)
+    tb.send(vectors)
+    await tb.expect(vectors)
+
+
+@cocotb.test()
+async def test_minus_zero_is_zero(dut: Any) -> None:
+    """A zero with a sign counts as one without."""
+    tb = TB(dut, "minus zero")
+    await tb.reset()
+    assert not design().features[0].any()
+    zeros = feature_beats(design().manifest, design().features[:1])[0].astype("<u2")
+    tb.source.send_nowait(AxiStreamFrame((zeros | 0x8000).astype("<u2").tobytes()))
+    tb.send([1])
+    await tb.expect([0, 1])
+
+
+@cocotb.test()
 async def test_broken_packets_are_dropped_and_counted(dut: Any) -> None:
     """A packet too short or too long is dropped whole; its neighbours are not touched."""
     tb = TB(dut, "broken")
