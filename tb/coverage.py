@@ -94,9 +94,13 @@ def run_campaign(folder: Path, jobs: int) -> Verdict:
         key=lambda node: "verilator" not in node,  # these take longest
     )
     if todo:
+        before = {node: test_identity(node) for node in todo}
         for node in todo:
             shutil.rmtree(folder_of_test(folder / _RUNS, node), ignore_errors=True)
-        _run_tests(todo, folder, identity, jobs, total=len(nodes))
+        try:
+            _run_tests(todo, folder, identity, jobs, total=len(nodes))
+        finally:
+            _disown_edited(Journal(folder / _JOURNAL, identity), before)
         outcomes = known_outcomes(folder, identity)
     verdict = collect(plan, rules, {node: outcomes.get(node) for node in nodes}, folder / _RUNS)
     verdict.record.save(folder / COVERAGE_FILE)
@@ -110,6 +114,14 @@ def known_outcomes(folder: Path, identity: str) -> dict[str, str]:
         for node, result in Journal(folder / _JOURNAL, identity).done.items()
         if result["identity"] == test_identity(node)
     }
+
+
+def _disown_edited(journal: Journal, before: Mapping[str, str]) -> None:
+    """Let what ran from a file that was edited meanwhile not pass for a run of the new one."""
+    for node, identity in before.items():
+        result = journal.done.get(node)
+        if result is not None and result["identity"] != identity:
+            journal.add(node, {**result, "identity": identity})
 
 
 def campaign_identity() -> str:

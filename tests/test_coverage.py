@@ -21,10 +21,11 @@ from tb.code_coverage import (
     merge,
     read_points,
 )
-from tb.coverage import Verdict, collect, faults_of
+from tb.coverage import Verdict, _disown_edited, collect, faults_of, known_outcomes
 from tb.coverage_monitors import length_class, operand_class, packet_class, register_class
 from tb.coverage_runs import CODE_FILE, FOLDER_VARIABLE, FUNCTIONAL_FILE, coverage_of_run
 from tb.functional_coverage import export, make_sampler, read_hits
+from tb.journal import Journal
 from tb.tasks import REPOSITORY
 from tb.testplan import Goal, Testplan, load_testplan, testplan
 
@@ -351,6 +352,19 @@ def test_a_hole_is_a_failure(changes: dict[str, object], fault: str, top: Path, 
     assert fault in found.faults
 
 
+def test_networks_add_hits_but_no_bits(top: Path, runs: Path) -> None:
+    rows = [
+        row(top / "block.v", "2:3", "toggle", "b:0->1", 1),
+        row(top / "block.v", "2:3", "toggle", "wide[99]:0->1", 0),
+        row(top / "block.v", "3:5", "branch", "if", 1),
+        row("build/network_harness.v", "1:1", "line", "block", 1),
+    ]
+    write_dat(runs / "network" / CODE_FILE, *rows)
+    found = verdict(top, runs, rows={"block": 1, "if": 1, "b:0->1": 0}, bins=BINS)
+    assert found.faults == []
+    assert [file.points for file in (*found.record.lines, *found.record.toggles)] == [3, 1]
+
+
 def test_what_a_failed_test_covered_does_not_count(top: Path, runs: Path) -> None:
     found = verdict(top, runs, rows=ROWS, bins=BINS, outcome="failed")
     assert found.record.lines == []
@@ -358,6 +372,20 @@ def test_what_a_failed_test_covered_does_not_count(top: Path, runs: Path) -> Non
     assert "block.v: no simulation has it" in found.faults
     assert "testplan: block_reset: count x taken was not seen" in found.faults
     assert "testplan: block_reset: not all of its tests ran and passed" in faults_of(found.record)
+
+
+def test_finished_tests_are_taken_up_again_unless_their_file_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = "as it is"
+    monkeypatch.setattr("tb.coverage.test_identity", lambda node: now)
+    journal = Journal(tmp_path / "tests.jsonl", "all")
+    journal.add("same", {"outcome": "passed", "identity": now})
+    journal.add("changed", {"outcome": "passed", "identity": "as it was"})
+    journal.add("edited in between", {"outcome": "passed", "identity": now})
+    _disown_edited(journal, {"same": now, "edited in between": "as it was"})
+    assert known_outcomes(tmp_path, "all") == {"same": "passed"}
+    assert known_outcomes(tmp_path, "other RTL") == {}
 
 
 def test_without_the_variable_runs_are_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
