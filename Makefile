@@ -76,7 +76,7 @@ combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and sourc
 	@$(BIN)/python -m benchmarks.combinations $(ARGS)
 
 .PHONY: coverage
-coverage: setup .venv/.test-stamp ## code and functional coverage of the benches, held to the testplan (takes half an hour)
+coverage: setup .venv/.test-stamp ## code and functional coverage of the benches, held to the testplan (takes 20 minutes)
 	@$(BIN)/python -m tb coverage $(ARGS)
 
 # --- set-up ---------------------------------------------------------------------------------------
