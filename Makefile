@@ -88,6 +88,10 @@ combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and sourc
 mutate: setup .venv/.test-stamp ## plant defects one by one: the sign-off must kill each (takes an hour)
 	@$(BIN)/python -m tb mutate $(if $(SIM),--sim '$(SIM)') $(ARGS)
 
+.PHONY: coverage
+coverage: setup .venv/.test-stamp ## code and functional coverage of the benches, held to the testplan (takes 20 minutes)
+	@$(BIN)/python -m tb coverage $(ARGS)
+
 # --- set-up ---------------------------------------------------------------------------------------
 
 .PHONY: setup

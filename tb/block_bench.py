@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tb.bench_support import BENCH_BUILDS, HDL, bench_environment, bench_parameters, elaborate
+from tb.coverage_monitors import sample_outputs
 from tb.planes import from_planes
 from tb.runner import run_bench
 from tb.simulators import find_simulator
@@ -74,6 +75,7 @@ def expect(
     width = len(handle) // expected.size
     assert len(handle) == width * expected.size
     found = numbers_of(int(handle.value), expected.size, width).reshape(expected.shape)
+    sample_outputs(found.ravel().tolist(), width)
     wrong = np.argwhere(found != expected)
     if len(wrong):
         at = tuple(wrong[0].tolist())

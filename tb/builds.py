@@ -58,6 +58,7 @@ _VERILATOR_ARGS = (
 # cocotb-test passes --public-flat-rw, which blocks optimisation. Later on the line this leaves only
 # the top module's signals visible.
 _VERILATOR_TOP_ONLY = ("--no-public-flat-rw", "--public-depth", "1")
+_VERILATOR_COVERAGE = ("--coverage-line", "--coverage-toggle")
 _ICARUS_ARGS = ("-g2005",)
 
 
@@ -90,6 +91,7 @@ def build_bench(
     defines: Mapping[str, int | str | None] | None = None,
     waves: bool = False,
     probe: bool = False,
+    coverage: bool = False,
 ) -> Build:
     """Compile a simulation where it is not compiled yet. For the parameters see `run_bench`.
 
@@ -115,7 +117,7 @@ def build_bench(
         files=files,
         parameters={k: _parameter(k, v) for k, v in sorted((parameters or {}).items())},
         defines=[k if v is None else f"{k}={v}" for k, v in sorted((defines or {}).items())],
-        args=_compile_args(simulator, waves=waves, probe=probe),
+        args=_compile_args(simulator, waves=waves, probe=probe, coverage=coverage),
         waves=waves,
     )
     final = build_root.absolute() / f"{simulator.name}-{toplevel}-{recipe.sha256()[:12]}"
@@ -266,12 +268,14 @@ def _staging(final: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _compile_args(simulator: Simulator, *, waves: bool, probe: bool) -> list[str]:
+def _compile_args(simulator: Simulator, *, waves: bool, probe: bool, coverage: bool) -> list[str]:
     if simulator.name == "icarus":
         return list(_ICARUS_ARGS)
     args = list(_VERILATOR_ARGS)
     if not probe:
         args += _VERILATOR_TOP_ONLY
+    if coverage:
+        args += _VERILATOR_COVERAGE
     if waves:
         args.append("--trace")  # VCD, since FST needs libraries that a fresh machine has not
     return args

@@ -25,6 +25,7 @@ from model.limits import MAX_LENGTH
 from model.network import load_network
 from model.source_choice import Adder, Encoding, SourceKind
 from tb import flow
+from tb.coverage import print_verdict, run_campaign
 from tb.mutation import mutate
 from tb.mutation_tables import all_killed, print_mutation
 from tb.reporting import REPORT_FILE
@@ -401,6 +402,17 @@ def mutate_command(
 def report(net: Net = _SHIPPED, build: Build = Path("build")) -> None:
     """Write the report anew with what campaigns have found since; nothing is simulated."""
     print(flow.rewrite_report(net, build))
+
+
+@app.command()
+def coverage(
+    build: Build = Path("build"),
+    jobs: Annotated[int, typer.Option(min=1, help="Tests that run at the same time.")] = 2,
+) -> None:
+    """Measure code and functional coverage of the benches, and hold it to the testplan."""
+    verdict = run_campaign(build / "coverage", jobs)
+    print_verdict(verdict, Console(highlight=False))
+    _finish("FAIL" if verdict.faults else "PASS")
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from model.forward import GoldenNetwork, layer_errors
 from model.manifest import load_manifest, manifest_digest
 from model.plan import Design, load_design
+from tb.coverage_monitors import sample_design
 from tb.harness import (
     BENCH_FILE,
     CYCLES_FILE,
@@ -90,6 +91,7 @@ async def test_id_is_the_manifests(dut: Any) -> None:
     assert identity == manifest_digest(design().manifest), (
         f"RTL from another manifest: its ID register is {identity}"
     )
+    sample_design(design().manifest)
 
 
 @cocotb.test()

@@ -34,6 +34,7 @@ from model.manifest import load_manifest, manifest_digest
 from model.plan import Design, load_design
 from model.streams import evaluate_layer, next_magnitudes
 from tb.bench_support import bench_random, pauses
+from tb.coverage_monitors import sample_design, watch_network
 from tb.harness import BENCH_FILE, beats_per_packet, feature_beats
 from tb.network_bench import drive_clock
 
@@ -91,6 +92,7 @@ class TB:
         self.registers = AxiLiteMaster(
             AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst_n, False
         )
+        watch_network(dut, design().manifest)
         cocotb.start_soon(self._watchdog())
 
     async def _watchdog(self) -> None:
@@ -352,6 +354,22 @@ async def test_clear_in_mid_packet_drops_it(dut: Any) -> None:
 
 
 @cocotb.test()
+async def test_minus_zero_is_zero(dut: Any) -> None:
+    """A zero with a sign counts as one without."""
+    tb = TB(dut, "minus zero")
+    await tb.reset()
+    manifest, parameters = design().manifest, design().parameters
+    zeros = np.zeros((1, manifest.layers[0].fan_in), dtype=np.int16)
+    counts = GoldenNetwork(manifest, parameters).counts(zeros)[-1][0]
+    beats = (feature_beats(manifest, zeros)[0] | 0x8000).astype("<u2")
+    tb.source.send_nowait(AxiStreamFrame(beats.tobytes()))
+    tb.send(pool(1))
+    frame = await with_timeout(tb.sink.recv(), tb.patience(), "ns")
+    assert np.frombuffer(bytes(frame.tdata), dtype="<i4").tolist() == counts.tolist()
+    await tb.expect(pool(1))
+
+
+@cocotb.test()
 async def test_broken_packets_are_dropped_and_counted(dut: Any) -> None:
     """A packet too short or too long is dropped whole; its neighbours are not touched."""
     tb = TB(dut, "broken")
@@ -383,6 +401,7 @@ async def test_registers_describe_the_design(dut: Any) -> None:
     words = [await tb.read(4 * word) for word in range(8)]
     manifest = design().manifest
     assert "".join(f"{word:08x}" for word in words) == manifest_digest(manifest)
+    sample_design(manifest)
     for index, layer in enumerate(manifest.layers):
         described = [await tb.read(0x100 + 16 * index + 4 * word) for word in range(3)]
         assert described == [

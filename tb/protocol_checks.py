@@ -28,7 +28,10 @@ PROTOCOL_CHECKS = {
         "test_clear_empties_a_full_pipeline",
         "test_clear_in_mid_packet_drops_it",
     ),
-    "protocol-packets": ("test_broken_packets_are_dropped_and_counted",),
+    "protocol-packets": (
+        "test_broken_packets_are_dropped_and_counted",
+        "test_minus_zero_is_zero",
+    ),
     "protocol-registers": (
         "test_registers_describe_the_design",
         "test_forbidden_accesses_are_refused_and_change_nothing",

@@ -20,6 +20,7 @@ from cocotb.triggers import RisingEdge, Timer
 
 from model.files import write_bytes_atomically
 from tb.bench_support import bench_random, pauses
+from tb.coverage_monitors import sample_clipping, watch_result_stage
 from tb.planes import from_planes, to_planes
 
 CLOCK_NS = 10
@@ -92,6 +93,7 @@ class ResultBench:
         dut.acc_valid_i.value = 0
         dut.result_ready_i.value = 0
         Clock(dut.clk_i, CLOCK_NS, unit="ns").start()
+        watch_result_stage(dut)
 
     @property
     def range(self) -> tuple[int, int]:
@@ -138,6 +140,7 @@ class ResultBench:
                     f"{port} is {from_planes(word, self.neurons, planes)}, expected {expected},"
                     f" for counts {model.counts}"
                 )
+                sample_clipping(dut, port, model.counts, from_planes(word, self.neurons, planes))
         accepted = counts is not None and model.ready(take)
         model.step(counts=counts, take=take, clear=clear)
         return accepted

@@ -7,6 +7,8 @@ whole and pytest-xdist workers do not build twice.
 
 A run that failed, and a run that executed no test at all, raise `BenchFailure`.
 
+With CERTIBIT_COVERAGE set every run leaves its coverage there (`tb.coverage_runs`).
+
 Three variables of the environment, cocotb's own, steer a rerun of a failing bench without editing
 it; arguments of `run_bench` come first: COCOTB_RANDOM_SEED, COCOTB_TEST_FILTER and WAVES=1.
 """
@@ -26,6 +28,7 @@ from xml.etree import ElementTree
 
 from model.errors import BenchFailure, InputError
 from tb.builds import Build, build_bench
+from tb.coverage_runs import FOLDER_VARIABLE, coverage_of_run
 from tb.simulators import Simulator
 from tb.tasks import TASKS, digest, how_ended, last_complaint, shown, tail, terminable, write_whole
 
@@ -174,6 +177,7 @@ def run_bench(
         defines=defines,
         waves=waves,
         probe=probe,
+        coverage=bool(os.environ.get(FOLDER_VARIABLE)),
     )
     run = {
         "name": name,
@@ -199,6 +203,7 @@ def run_bench(
     fresh.unlink(missing_ok=True)
     write_whole(run_dir / "run.json", json.dumps(run, indent=2) + "\n")
 
+    covered = coverage_of_run(json.dumps([run, str(run_dir)]), simulator.name)
     log = run_dir / "simulation.log"
     task = TASKS[simulator.name](
         simulator=simulator,
@@ -210,8 +215,12 @@ def run_bench(
         seed=seed,
         testcase=test_filter,
         waves=waves,
-        plus_args=list(plusargs),
-        extra_env={**(env or {}), "COCOTB_RESULTS_FILE": str(fresh)},
+        plus_args=[*plusargs, *(covered.plusargs if covered else [])],
+        extra_env={
+            **(env or {}),
+            **(covered.env if covered else {}),
+            "COCOTB_RESULTS_FILE": str(fresh),
+        },
     )
     ended = None
     begun = time.monotonic()

@@ -29,6 +29,7 @@ from tb.bench_support import (
     elaborate,
     pauses,
 )
+from tb.coverage_monitors import watch_count_source
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
@@ -105,6 +106,7 @@ class TB:
             byte_size=WORD_BITS,
         )
         self.sink.log.setLevel(logging.ERROR)  # else a line for every frame
+        watch_count_source(dut)
         cocotb.start_soon(self._watch())
         cocotb.start_soon(self._give())
 

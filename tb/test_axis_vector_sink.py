@@ -29,6 +29,7 @@ from tb.bench_support import (
     elaborate,
     pauses,
 )
+from tb.coverage_monitors import watch_vector_sink
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
@@ -149,6 +150,7 @@ class TB:
             byte_size=FIELD_BITS,
         )
         self.source.log.setLevel(logging.ERROR)  # else a line for every frame
+        watch_vector_sink(dut, self.beats)
         cocotb.start_soon(self._watch())
         cocotb.start_soon(self._take())
 

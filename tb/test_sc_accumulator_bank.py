@@ -12,6 +12,7 @@ from cocotb.triggers import RisingEdge
 
 from tb.bench_support import SIMULATORS, bench_parameters, bench_random
 from tb.block_bench import complaint, expect, run_block, vector_parameter
+from tb.coverage_monitors import sample_range
 from tb.planes import from_planes, to_planes
 
 pytestmark = pytest.mark.slow
@@ -41,6 +42,9 @@ async def sums_of_increments(dut: Any) -> None:
         dut.inc_i.value = to_planes(steps, inc)
         await RisingEdge(dut.clk_i)
         expect(dut.acc_o, np.array(sums), cycle, f"before load {load}, count {count}, {steps}")
+        found = from_planes(int(dut.acc_o.value), neurons, acc)
+        signed = [value - (value >> (acc - 1) << acc) for value in found]
+        sample_range("count_range", "accumulator", signed, -1 << (acc - 1), (1 << (acc - 1)) - 1)
         if load:
             sums = list(preload)
         elif count:

@@ -29,6 +29,7 @@ from model.lfsr import maximal_taps
 from model.manifest import Layer, LfsrSource
 from model.streams import evaluate_layer, source_words
 from tb.bench_support import BENCH_BUILDS, HDL, SIMULATORS, bench_random, elaborate
+from tb.functional_coverage import sample
 from tb.planes import from_planes, literal, to_planes
 from tb.runner import run_bench
 from tb.simulators import find_simulator
@@ -231,7 +232,11 @@ class TB:
     def sums(self) -> list[int]:
         """Read the accumulators."""
         case = self.case
-        return from_planes(int(self.dut.acc_o.value), case.neurons, case.acc_width, signed=True)
+        found = from_planes(int(self.dut.acc_o.value), case.neurons, case.acc_width, signed=True)
+        for value, name in ((0, "all zeros"), (-1, "all ones")):
+            if value in found:
+                sample("block_outputs", "sc_dense_bank", name)
+        return found
 
     def expected(self) -> list[int]:
         """Return the model's accumulators as the hardware holds them: sums wrap."""

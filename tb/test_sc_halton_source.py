@@ -26,6 +26,7 @@ from tb.bench_support import (
     bench_random,
     elaborate,
 )
+from tb.coverage_monitors import sample_outputs
 from tb.planes import literal
 from tb.runner import run_bench
 from tb.simulators import find_simulator
@@ -100,7 +101,9 @@ class TB:
 
     def word(self) -> int:
         """Read the word."""
-        return int(self.dut.word_o.value)
+        word = int(self.dut.word_o.value)
+        sample_outputs([word], self.model.operand_width)
+        return word
 
     async def cycle(self, *, advance: bool = True, restart: bool = False) -> int:
         """Pass a cycle; return its word, which is checked."""

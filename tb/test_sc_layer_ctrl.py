@@ -23,6 +23,7 @@ from tb.bench_support import (
     elaborate,
     pauses,
 )
+from tb.coverage_monitors import watch_layer_ctrl
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
@@ -80,6 +81,7 @@ class TB:
         dut.vector_valid_i.value = 0
         dut.result_ready_i.value = 0
         Clock(dut.clk_i, CLOCK_NS, unit="ns").start()
+        watch_layer_ctrl(dut)
 
     async def reset(self) -> None:
         """Hold the reset for some cycles."""
@@ -237,10 +239,10 @@ async def anything_at_any_time(dut: Any, idle: float, wait: float) -> None:
 PARAMETER_SETS = {
     f"{length}_{'signed' if signed else 'unsigned'}": {
         "Length": length,
-        "CycleWidth": (length - 1).bit_length(),
+        "CycleWidth": max((length - 1).bit_length(), 1),
         "InputSigned": signed,
     }
-    for length in (2, 3, 5, 8)
+    for length in (1, 2, 3, 5, 8)
     for signed in (0, 1)
 } | {"100_signed": {"Length": 100, "CycleWidth": 7, "InputSigned": 1}}
 CASES = [("icarus", name) for name in PARAMETER_SETS] + [

@@ -27,6 +27,7 @@ from tb.bench_support import (
     bench_random,
     elaborate,
 )
+from tb.coverage_monitors import sample_outputs
 from tb.planes import from_planes, literal
 from tb.runner import run_bench
 from tb.simulators import find_simulator
@@ -107,7 +108,9 @@ class TB:
     def words(self) -> tuple[int, ...]:
         """Read the word of every lane."""
         planes = int(self.dut.word_o.value)
-        return tuple(from_planes(planes, self.lanes, self.model.operand_width))
+        words = tuple(from_planes(planes, self.lanes, self.model.operand_width))
+        sample_outputs(words, self.model.operand_width)
+        return words
 
     def expected(self) -> tuple[int, ...]:
         """Return the models' words."""

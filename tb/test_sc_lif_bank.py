@@ -13,6 +13,7 @@ from cocotb.triggers import RisingEdge
 
 from model.lif import PRESETS, for_fan_in, integrate_and_fire
 from tb.bench_support import BENCH_BUILDS, HDL, SIMULATORS, bench_random, elaborate
+from tb.coverage_monitors import sample_outputs
 from tb.lif_bench import Action, LifCase, expected_run, random_actions
 from tb.planes import from_planes, to_planes
 from tb.runner import run_bench
@@ -66,6 +67,7 @@ class TB:
                 where = f"cycle {cycle}, {action}"
                 spikes = from_planes(int(dut.spike_o.value), self.neurons, 1)
                 assert spikes == list(want.spikes), where
+                sample_outputs(spikes, 1)
                 assert self.voltages() == list(want.voltages), where
                 counts = from_planes(int(dut.count_o.value), self.neurons, self.length.bit_length())
                 # Runs may be longer than Length: counters wrap then.
@@ -129,7 +131,10 @@ CASES: dict[str, tuple[LifCase, int]] = {
         16,
     ),
 }
-RUNS = [("icarus", name) for name in CASES] + [("verilator", "beyond_a_word")]
+RUNS = [("icarus", name) for name in CASES] + [
+    ("verilator", "noisy"),
+    ("verilator", "beyond_a_word"),
+]
 
 
 @pytest.mark.parametrize(("simulator", "case"), RUNS)

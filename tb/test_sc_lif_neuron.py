@@ -22,6 +22,7 @@ from cocotb.triggers import RisingEdge
 from model.lif import PRESETS, for_fan_in, simulate_lif
 from model.manifest import LifNeuron
 from tb.bench_support import BENCH_BUILDS, HDL, SIMULATORS, bench_random, elaborate
+from tb.coverage_monitors import sample_membrane
 from tb.lif_bench import Action, Kind, LifCase, expected_run, random_actions
 from tb.runner import run_bench
 from tb.simulators import find_simulator
@@ -58,6 +59,7 @@ class TB:
         """Pass a cycle for each action; compare the spike and the membrane in each."""
         await RisingEdge(self.dut.clk_i)  # at time 0
         expected = expected_run(self.case, actions)
+        before: tuple[Kind, bool, bool] | None = None
         for cycle, (action, want) in enumerate(zip(actions, expected, strict=True)):
             self.dut.load_i.value = int(action.kind == "load")
             self.dut.step_i.value = int(action.kind == "step")
@@ -67,6 +69,9 @@ class TB:
             if want is not None:
                 found = (int(self.dut.spike_o.value), self.dut.voltage_o.value.to_signed())
                 assert found == (want.spikes[0], want.voltages[0]), f"cycle {cycle}, {action}"
+                if before is not None:
+                    sample_membrane(self.case.neuron, *before, after=found[1])
+                before = (action.kind, bool(found[0]), int(self.dut.timer_q.value) > 0)
 
 
 class Graph:

@@ -12,6 +12,8 @@ from cocotb.triggers import Timer
 from model.gates import parallel_count
 from tb.bench_support import SIMULATORS, bench_parameters, bench_random
 from tb.block_bench import as_word, complaint, expect, run_block, stimulus
+from tb.coverage_monitors import sample_range
+from tb.planes import from_planes
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +26,9 @@ async def check(dut: Any, streams: Any) -> None:
         dut.word_i.value = word
         await Timer(1, unit="ns")
         expect(dut.count_o, counts[:, cycle], cycle, f"words {word:x}")
+        inputs, neurons = streams.shape[1], streams.shape[0]
+        found = from_planes(int(dut.count_o.value), neurons, inputs.bit_length())
+        sample_range("count_range", "parallel counter", found, 0, inputs)
 
 
 @cocotb.test()

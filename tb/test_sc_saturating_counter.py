@@ -13,6 +13,8 @@ from cocotb.triggers import RisingEdge, Timer
 from model.gates import saturating_counter
 from tb.bench_support import SIMULATORS, bench_parameters, bench_random, pauses
 from tb.block_bench import as_word, complaint, expect, run_block, stimulus
+from tb.coverage_monitors import sample_range
+from tb.planes import from_planes
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +70,8 @@ class TB:
             await RisingEdge(self.dut.clk_i)
             expect(self.dut.state_o, states[:, position], position, f"count {count}")
             expect(self.dut.bit_o, bits[:, position], position, f"count {count}")
+            found = from_planes(int(self.dut.state_o.value), self.neurons, self.width)
+            sample_range("count_range", "saturating counter", found, 0, (1 << self.width) - 1)
             position += count
 
 

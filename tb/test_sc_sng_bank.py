@@ -19,6 +19,7 @@ from tb.bench_support import (
     bench_random,
     elaborate,
 )
+from tb.coverage_monitors import sample_operands
 from tb.planes import from_planes, to_planes
 from tb.runner import run_bench
 from tb.simulators import find_simulator
@@ -76,6 +77,7 @@ class TB:
         await RisingEdge(self.dut.clk_i)
         self.magnitudes, self.signs = list(magnitudes), list(signs)
         self.dut.load_i.value = 0
+        sample_operands("generator_operands", magnitudes, signs, self.width)
         # What stands at the inputs from now on is nothing to the bank.
         self.dut.magnitude_i.value = self.rng.getrandbits(self.width * self.lanes)
         self.dut.sign_i.value = self.rng.getrandbits(self.lanes)

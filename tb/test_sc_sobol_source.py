@@ -22,6 +22,7 @@ from tb.bench_support import (
     bench_random,
     elaborate,
 )
+from tb.coverage_monitors import sample_outputs
 from tb.planes import literal
 from tb.runner import run_bench
 from tb.simulators import find_simulator
@@ -59,7 +60,9 @@ class TB:
         """Return what the source gives in a cycle."""
         self.dut.cycle_i.value = cycle
         await Timer(1, "ns")
-        return int(self.dut.word_o.value)
+        word = int(self.dut.word_o.value)
+        sample_outputs([word], self.operand_width)
+        return word
 
     def expected(self, cycle: int) -> int:
         """Work the word out bit by bit: each is the parity of what the cycle's bits choose."""

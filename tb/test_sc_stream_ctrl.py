@@ -11,6 +11,7 @@ from cocotb.triggers import RisingEdge, Timer
 
 from tb.bench_support import SIMULATORS, bench_parameters, bench_random
 from tb.block_bench import complaint, run_block
+from tb.coverage_monitors import watch_stream_ctrl
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,7 @@ class TB:
         for name in ("clear_i", "start_i", "valid_i", "stream_i", "result_ready_i", "rst_ni"):
             getattr(dut, name).value = 0
         Clock(dut.clk_i, 10, unit="ns").start()
+        watch_stream_ctrl(dut)
 
     async def reset(self) -> None:
         """Reset in the middle of a cycle."""
@@ -110,8 +112,8 @@ class TB:
             model.edge(start, stream, result_ready)
         return ready
 
-    async def vector(self, wait: float) -> None:
-        """Wait until a vector may start, and send one, as a layer does: without a pause."""
+    async def vector(self, wait: float, gaps: float = 0.0) -> None:
+        """Wait until a vector may start, and send one; layers do so without gaps."""
         ready = False
         while not ready:
             # A start in a cycle that is not ready would be a fault of the layer before.
@@ -121,18 +123,20 @@ class TB:
             if start:
                 break
         for _ in range(self.length):
+            while self.rng.random() < gaps:
+                await self.cycle(result_ready=self.rng.random() >= wait)
             word = self.rng.getrandbits(self.lanes)
             await self.cycle(stream=word, result_ready=self.rng.random() >= wait)
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-@cocotb.parametrize(wait=[0.0, 0.3, 0.9])
-async def vectors_one_after_the_other(dut: Any, wait: float) -> None:
-    """Results are waited for; nothing is lost and nothing counted twice."""
-    tb = TB(dut, f"vectors {wait}")
+@cocotb.parametrize(wait=[0.0, 0.3, 0.9], gaps=[0.0, 0.4])
+async def vectors_one_after_the_other(dut: Any, wait: float, gaps: float) -> None:
+    """Results are waited for, streams pause; nothing is lost and nothing counted twice."""
+    tb = TB(dut, f"vectors {wait} {gaps}")
     await tb.reset()
     for _ in range(12):
-        await tb.vector(wait)
+        await tb.vector(wait, gaps)
     for _ in range(3):
         await tb.cycle(result_ready=True)
     assert not int(dut.busy_o.value)
@@ -155,12 +159,26 @@ async def clear_and_reset_at_each_point(dut: Any) -> None:
             await tb.vector(0.0)
             for _ in range(3):
                 await tb.cycle(result_ready=True)
+    # With nothing to abandon, and in a gap.
+    for abandon in (lambda: tb.cycle(clear=True), tb.reset):
+        await abandon()
+        await tb.vector(0.0)
+        for _ in range(3):
+            await tb.cycle(result_ready=True)
+        await tb.cycle(start=True)
+        for _ in range(3):
+            await tb.cycle()
+        await abandon()
+        await tb.vector(0.0)
+        for _ in range(3):
+            await tb.cycle(result_ready=True)
 
 
 PARAMETER_SETS: dict[str, dict[str, int | str]] = {
     "smallest": {"Lanes": 1, "Length": 1, "CycleWidth": 1},
     "two": {"Lanes": 2, "Length": 2, "CycleWidth": 1},
     "odd": {"Lanes": 3, "Length": 5, "CycleWidth": 3},
+    "even": {"Lanes": 1, "Length": 6, "CycleWidth": 3},
     "full": {"Lanes": 70, "Length": 64, "CycleWidth": 6},
 }
 CASES = [("icarus", name) for name in PARAMETER_SETS] + [("verilator", "odd")]
