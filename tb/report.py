@@ -127,7 +127,8 @@ def render_report(
             failures=failures,
             stages=_stages(facts),
             groups=_groups(facts["checks"]),
-            extras=_extras(facts["layers"]),
+            attribution=facts.get("attribution", []),
+            bias=facts.get("bias", []),
             plots=_layer_plots(design, folder),
             campaigns=campaigns,
             mutants=_mutants(campaigns.mutants.record),
@@ -242,59 +243,6 @@ def _source(source: Source) -> str:
         return f"{kind}, {source.lanes:,} lanes"
     constant = source.xor_constants[0]
     return f"{kind}, XOR {constant}" if constant else kind
-
-
-def _extras(layers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return tables of what layers say beside numbers: parts of the error, bias.
-
-    A field that holds a mapping is a table with a row for each layer, or for each layer and part
-    where the parts are mappings themselves.
-    """
-    tables = []
-    names = [name for name, value in (layers[0].items() if layers else ()) if _is_table(value)]
-    for name in names:
-        rows: list[list[Any]] = []
-        columns: list[str] = []
-        for layer in layers:
-            parts = layer.get(name)
-            if parts is None or not _is_table(parts):
-                continue
-            for part, values in _parts(parts):
-                columns += [key for key in values if key not in columns]
-                rows.append([layer["name"], part, values])
-        tables.append(
-            {
-                "title": name,
-                "parted": any(part for _, part, _ in rows),
-                "columns": columns,
-                "rows": [
-                    (layer, part, [values.get(column) for column in columns])
-                    for layer, part, values in rows
-                ],
-            }
-        )
-    return tables
-
-
-def _is_table(value: object) -> bool:
-    return (isinstance(value, Mapping) and bool(value)) or (
-        isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
-    )
-
-
-def _parts(
-    value: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the rows of a table, each with its name."""
-    if not isinstance(value, Mapping):
-        rows: list[tuple[str, Mapping[str, Any]]] = []
-        for row in value:
-            own = dict(row)
-            rows.append((str(own.pop("name", own.pop("part", ""))), own))
-        return rows
-    if all(isinstance(part, Mapping) for part in value.values()):
-        return list(value.items())
-    return [("", value)]
 
 
 # --- plots ----------------------------------------------------------------------------------------

@@ -262,7 +262,13 @@ def judge_stage(
             "Internal streams are the bit-by-bit model's, cycle by cycle",
             ["streams"],
         ),
-        seen.named("V2", "repeatability", "A second run gives the same counts", ["repeatability"]),
+        seen.named(
+            "V2",
+            "repeatability",
+            "A vector gives the same counts alone, back to back, after a reset, and after one"
+            " that was abandoned",
+            ["repeatability"],
+        ),
         seen.family("V2", "protocol", "The stream and register protocols are kept", "protocol-"),
         seen.named("V2", "x-propagation", "Unknown values do not spread", ["X-propagation"]),
         _plan("V2", "Every goal of the test plan for V1 and V2 is hit", ("V1", "V2"), campaigns),

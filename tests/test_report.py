@@ -437,21 +437,27 @@ def test_text_is_escaped(line: Line) -> None:
     assert html.escape(evil) in page or "&lt;script&gt;" in page
 
 
-def test_fields_and_checks_that_nobody_knows_are_shown(line: Line) -> None:
+def test_checks_that_nobody_knows_are_shown(line: Line) -> None:
     line.judge()
     facts = line.facts
     facts["checks"].append({"id": "novel-thing", "verdict": "SKIPPED", "detail": "who knows"})
-    for layer in facts["layers"]:
-        layer["attribution"] = {
-            "stochastic": {"rms": 0.0123, "max": 0.0456},
-            "re_encoding": {"rms": 0.0007, "max": None},
-        }
-        layer["bias"] = {"vectors": 4321, "detectable_bias": 0.00025}
     campaigns = read_campaigns(line.folder, facts["manifest_sha256"])
     text = squeezed(Text(render_report(line.design, line.folder, facts, campaigns)).text)
     assert "novel" in text
     assert "who knows" in text
-    for word in ("Attribution", "re encoding", "0.0456", "Bias", "4,321", "detectable bias"):
+
+
+def test_parts_of_the_error_and_bias_are_shown(line: Line) -> None:
+    line.judge()
+    facts = line.facts
+    facts["attribution"][0]["parts"][3]["rms"] = 0.0123
+    facts["bias"][1] |= {"vectors": 4321}
+    facts["bias"][1]["tests"] = [
+        {"name": "slope", "p_value": 0.25, "level": 1e-4, "found": 0.0, "detectable": 0.0456}
+    ]
+    campaigns = read_campaigns(line.folder, facts["manifest_sha256"])
+    text = squeezed(Text(render_report(line.design, line.folder, facts, campaigns)).text)
+    for word in ("Inherited", "Reencoding", "0.0123", "Tests for bias", "4,321", "0.0456"):
         assert word in text
 
 
