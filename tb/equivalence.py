@@ -12,8 +12,9 @@ mutant:
   the pairs of S are equal after the next clock edge, for all inputs and for all values of the other
   registers of the mutant.
 
-S is found by starting with all pairs and leaving out those that a counterexample of the solver tears
-apart, until none is left: the largest such set. If outputs differ with it, nothing is proved.
+S is found by starting with all pairs. A pair that a counterexample tears apart may be equal whenever
+some register has some value (its conditions), and those are tried; what a counterexample breaks is
+dropped, until a step breaks nothing. If outputs differ then, nothing is proved.
 
 States that the original cannot reach are taken out of the step by invariants (`Invariant`), which are
 themselves proved by induction from the reset.
@@ -22,17 +23,23 @@ themselves proved by induction from the reset.
 from __future__ import annotations
 
 import heapq
-import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pysat.solvers import Solver  # type: ignore[import-untyped]
 
-from model.errors import ToolError
+from tb.gate_graph import FALSE, TRUE, Cnf, Gates, Graph, Model, substitute
+from tb.invariants import mined_clauses, prove_invariants
+from tb.layer_frames import LayerWork, find_layers, frames
 
 RESET = "rst_ni"
+# More pairs than these apart, each under conditions of its own, are hopeless.
+_MOST_APART = 80
+_CONTROL = re.compile(r"(valid|state|busy|drop|held|working|start|finish|beat|clear|ready)\w*\[")
+# If a literal holds, a register's copy in the mutant has the value of another literal.
+Relation = tuple[int, int]
 # Outputs that mean something only while another one is high.
 VALID_OF = {
     "m_axis_tdata": "m_axis_tvalid",
@@ -41,140 +48,6 @@ VALID_OF = {
     "s_axil_rdata": "s_axil_rvalid",
     "s_axil_rresp": "s_axil_rvalid",
 }
-FALSE, TRUE = 0, 1
-
-
-class Graph:
-    """AND gates and inverters in which equal nodes are one node.
-
-    A literal is twice a node's number, plus one where it is inverted; node 0 is constantly false.
-    """
-
-    def __init__(self) -> None:
-        self.fanin: list[tuple[int, int] | None] = [None]
-        self._known: dict[tuple[int, int], int] = {}
-
-    def variable(self) -> int:
-        """Return the literal of a new variable."""
-        self.fanin.append(None)
-        return 2 * (len(self.fanin) - 1)
-
-    def conjunction(self, a: int, b: int) -> int:
-        """Return the literal of a AND b."""
-        if a > b:
-            a, b = b, a
-        if a == FALSE or a == b ^ 1:
-            return FALSE
-        if a == TRUE or a == b:
-            return b
-        found = self._known.get((a, b))
-        if found is None:
-            self.fanin.append((a, b))
-            found = self._known[a, b] = 2 * (len(self.fanin) - 1)
-        return found
-
-    def difference(self, a: int, b: int) -> int:
-        """Return the literal of a XOR b."""
-        return self.conjunction(self.conjunction(a, b ^ 1) ^ 1, self.conjunction(a ^ 1, b) ^ 1) ^ 1
-
-
-@dataclass(frozen=True)
-class Register:
-    """A flip-flop of one bit.
-
-    Attributes
-    ----------
-    name : str
-        Of the net that it drives.
-    data, output : int
-        Nets.
-    """
-
-    name: str
-    data: int
-    output: int
-
-
-class Gates:
-    """A netlist of gates, in an order in which each stands behind those that drive it.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Yosys' JSON with cells ``$_AND_``, ``$_NOT_`` and ``$_DFF_P_``.
-    top : str
-        The module.
-    """
-
-    def __init__(self, path: Path, top: str) -> None:
-        module: dict[str, Any] = json.loads(path.read_text())["modules"][top]
-        self.ports: dict[str, list[int]] = {}
-        self.inputs: set[str] = set()
-        self._numbers: dict[int, int] = {}
-        for name, port in module["ports"].items():
-            self.ports[name] = [self._net(bit) for bit in port["bits"]]
-            if port["direction"] == "input":
-                self.inputs.add(name)
-        names: dict[int, str] = {}
-        for name, net in module["netnames"].items():
-            for place, bit in enumerate(net["bits"]):
-                if isinstance(bit, int) and (not net["hide_name"] or bit not in names):
-                    names[bit] = f"{name}[{place}]"
-        self.registers: list[Register] = []
-        unordered: dict[int, tuple[int, int]] = {}
-        for cell in module["cells"].values():
-            wires = {port: bits[0] for port, bits in cell["connections"].items()}
-            if cell["type"] == "$_DFF_P_":
-                name = names.get(wires["Q"], "?")
-                self.registers.append(
-                    Register(name, self._net(wires["D"]), self._net(wires["Q"]))
-                )
-            elif cell["type"] == "$_AND_":
-                unordered[self._net(wires["Y"])] = (self._net(wires["A"]), self._net(wires["B"]))
-            elif cell["type"] == "$_NOT_":
-                unordered[self._net(wires["Y"])] = (self._net(wires["A"]), -1)
-            else:
-                raise ToolError(f"unexpected cell {cell['type']}", str(path), "map it to gates")
-        self.nets = len(self._numbers) + 2
-        # (output, first input, second input or -1 for an inverter)
-        self.gates = self._ordered(unordered)
-        self.readers: list[list[int]] = [[] for _ in range(self.nets)]
-        for place, (_, a, b) in enumerate(self.gates):
-            self.readers[a].append(place)
-            if b >= 0:
-                self.readers[b].append(place)
-
-    def _net(self, bit: int | str) -> int:
-        """Number a net: 0 and 1 are the constants."""
-        if isinstance(bit, str):
-            if bit not in ("0", "1"):
-                raise ToolError("the netlist has undefined bits", bit, "set them in Yosys")
-            return int(bit)
-        return self._numbers.setdefault(bit, len(self._numbers) + 2)
-
-    def _ordered(self, gates: dict[int, tuple[int, int]]) -> list[tuple[int, int, int]]:
-        order: list[tuple[int, int, int]] = []
-        state: dict[int, int] = {}
-        for root in gates:
-            stack = [root]
-            while stack:
-                net = stack[-1]
-                if state.get(net) == 2 or net not in gates:
-                    stack.pop()
-                    continue
-                a, b = gates[net]
-                if state.get(net) == 1:
-                    order.append((net, a, b))
-                    state[net] = 2
-                    stack.pop()
-                    continue
-                state[net] = 1
-                for source in (a, b):
-                    if source in gates and state.get(source) != 2:
-                        if state.get(source) == 1:
-                            raise ToolError("combinational loop", str(net), "look at the netlist")
-                        stack.append(source)
-        return order
 
 
 @dataclass(frozen=True)
@@ -210,9 +83,7 @@ class Referee:
         self.gates = Gates(path, top)
         self.graph = Graph()
         self._select = self.gates.ports[select]
-        self._solver = Solver(name="cadical195")
-        self._encoded: set[int] = {0}
-        self._solver.add_clause([-1])  # node 0, as variable 1
+        self._cnf = Cnf(self.graph, Solver(name="cadical195"))
         self.original = [FALSE] * self.gates.nets
         self.original[1] = TRUE
         self.pins: dict[str, list[int]] = {}
@@ -228,8 +99,23 @@ class Referee:
             self.original[out] = (
                 left ^ 1 if b < 0 else self.graph.conjunction(left, self.original[b])
             )
+        self._copies: dict[int, int] = {}
+        self._following = {
+            literal >> 1: self.original[register.data]
+            for literal, register in zip(self.states, self.gates.registers, strict=True)
+        }
+        self._followed: dict[int, int] = {}
+        self._works: list[tuple[LayerWork, list[int]]] = []
+        self.names = self._register_names()
+        self._working = {
+            literal >> 1: FALSE
+            for literal, name in zip(self.states, self.names, strict=True)
+            if name in ("u_registers.clear_q[0]", "clear[0]")
+        }
+        if RESET in self.pins:
+            self._working[self.pins[RESET][0] >> 1] = TRUE
         # Holds where invariants may be assumed: not in the cycle of the first reset.
-        self._reachable = self._variable(self.graph.variable())
+        self._reachable = self._cnf.variable(self.graph.variable())
 
     # --- proofs -----------------------------------------------------------------------------------
 
@@ -241,54 +127,171 @@ class Referee:
         mutant : int
             The value of the select input.
         """
-        registers = self.gates.registers
-        apart: set[int] = set()
-        queries = 0
+        apart: dict[int, set[Relation]] = {}
         while True:
             values = self._mutant(mutant, apart)
-            together = [n for n in range(len(registers)) if n not in apart]
-            torn = None
-            for number in together:
-                data = registers[number].data
-                wrong = self.graph.difference(self.original[data], values[data])
-                if wrong == FALSE:
-                    continue
-                queries += 1
-                torn = self._counterexample(wrong)
-                if torn is not None:
-                    break
-            if torn is None:
+            torn = self._torn(values, apart)
+            for number in torn:
+                apart[number] = self._conditions(mutant, number)
+            if torn:
+                self._add_frames(mutant, apart)
+            if len(apart) > _MOST_APART:
+                return Verdict(False, f"not proved: {self._names(apart)} differ")
+            if not torn:
                 break
-            # The same counterexample may tear several pairs.
-            parted = [
-                n
-                for n in together
-                if torn.value(self.original[registers[n].data])
-                != torn.value(values[registers[n].data])
-            ]
-            assert parted
-            apart.update(parted)
-        open_output = self._open_output(values, [self._reachable])
-        if open_output is None:
-            # The first cycle: any state, the same in both, and the reset low.
-            first = self._mutant(mutant, set())
-            reset = [self._variable(self.pins[RESET][0]) * -1] if RESET in self.pins else []
-            open_output = self._open_output(first, reset)
-            for n in together:
-                data = registers[n].data
-                wrong = self.graph.difference(self.original[data], first[data])
-                if open_output is None and self._counterexample(wrong, reset) is not None:
-                    open_output = f"{registers[n].name} after the reset"
+        open_output = self._open_output(values, self._hypotheses(apart))
         if open_output is not None:
-            names = ", ".join(registers[n].name for n in sorted(apart)[:4])
-            more = f"; registers that differ: {names}" if apart else ""
+            more = f"; {self._names(apart)} differ" if apart else ""
             return Verdict(False, f"not proved: {open_output}{more}")
-        if not queries and not apart:
+        first = self._mutant(mutant, {})
+        open_output = self._open_output(first, self._first_cycle())
+        if open_output is not None:
+            return Verdict(False, f"not proved: {open_output} in the first reset")
+        if not apart and all(values[net] == self.original[net] for net in self._observed_nets()):
             return Verdict(True, "the same gates")
-        proof = f"induction, {len(together)} register bits correspond"
+        proof = f"induction: {len(self.states) - len(apart)} register bits correspond"
         if apart:
-            proof += f", {len(apart)} differ and are not seen"
+            proof += f", {self._names(apart)} where it is looked at"
         return Verdict(True, proof)
+
+    def _names(self, numbers: Iterable[int]) -> str:
+        """Return the names of some registers."""
+        names = [self.names[n] for n in numbers]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    def _observed_nets(self) -> list[int]:
+        """Return the nets that registers and outputs are driven by."""
+        nets = [register.data for register in self.gates.registers]
+        for name, port in self.gates.ports.items():
+            if name not in self.gates.inputs:
+                nets += port
+        return nets
+
+    def _conditions(self, mutant: int, number: int) -> set[Relation]:
+        """Return when a pair may be equal: what holds after a reset.
+
+        Tried are the values of the same word, and those of registers that control.
+        """
+        word = self.names[number].partition("[")[0]
+        tried = [
+            literal ^ sign
+            for literal, name in zip(self.states, self.names, strict=True)
+            if name.partition("[")[0] == word or _CONTROL.search(name)
+            for sign in (0, 1)
+        ]
+        own = self.states[number]
+        return self._after_reset(mutant, number, {(condition, own) for condition in tried})
+
+    def _after_reset(self, mutant: int, number: int, tried: set[Relation]) -> set[Relation]:
+        """Return the relations that hold after the first cycle."""
+        first = self._mutant(mutant, {})
+        copy = first[self.gates.registers[number].data]
+        kept = set(tried)
+        while kept:
+            broken = {relation: self._broken(relation, copy) for relation in kept}
+            model = self._any(broken.values(), self._first_cycle())
+            if model is None:
+                break
+            kept = {relation for relation in kept if not model.value(broken[relation])}
+        return kept
+
+    def _broken(self, relation: Relation, copy: int) -> int:
+        """Return the literal: the relation does not hold of a copy in the next state."""
+        condition, target = (
+            substitute(self.graph, one, self._following, self._followed) for one in relation
+        )
+        return self.graph.conjunction(condition, self.graph.difference(copy, target))
+
+    def _add_frames(self, mutant: int, apart: dict[int, set[Relation]]) -> None:
+        """Add what a mutant's registers hold while a layer works, where that can be told."""
+        values = self._mutant(mutant, apart)
+        for work, guards in self._works:
+            if not any(number in apart for number in work.own):
+                continue
+            variables = {n: self._free(n) if n in apart else self.states[n] for n in work.own}
+            for frame in frames(
+                self.gates, self.graph, work, values, variables, self._working, guards
+            ):
+                for number, literal in frame.held.items():
+                    if number in apart:
+                        apart[number] |= self._after_reset(mutant, number, {(frame.guard, literal)})
+
+    def assume_frames(self) -> list[int]:
+        """Return candidates for invariants: what the original's registers hold as layers work."""
+        candidates = []
+        for work in find_layers(self.gates, self.names, self.original):
+            variables = {n: self.states[n] for n in work.own}
+            found = frames(self.gates, self.graph, work, self.original, variables, self._working)
+            self._works.append((work, [frame.guard for frame in found]))
+            for frame in found:
+                for number, literal in frame.held.items():
+                    wrong = self.graph.difference(self.states[number], literal)
+                    candidates.append(self.graph.conjunction(frame.guard, wrong) ^ 1)
+        return candidates
+
+    def _first_cycle(self) -> list[int]:
+        """Return the assumptions of the first cycle: any state, the reset low."""
+        return [self._cnf.variable(self.pins[RESET][0] ^ 1)] if RESET in self.pins else []
+
+    def _hypotheses(self, apart: Mapping[int, set[Relation]]) -> list[int]:
+        """Return what is assumed of pairs that are apart, as literals of the solver's."""
+        hold = self._cnf.variable(self.graph.variable())
+        for number, relations in apart.items():
+            for condition, target in relations:
+                differ = self.graph.difference(self._free(number), target)
+                self._cnf.solver.add_clause(
+                    [-hold, -self._cnf.variable(condition), -self._cnf.variable(differ)]
+                )
+        return [self._reachable, hold]
+
+    def _torn(self, values: Sequence[int], apart: dict[int, set[Relation]]) -> list[int]:
+        """Return pairs that a step tears apart, after dropping relations that it breaks.
+
+        An empty list: what is left is inductive.
+        """
+        registers = self.gates.registers
+        wrong = {
+            number: self.graph.difference(self.original[register.data], values[register.data])
+            for number, register in enumerate(registers)
+            if number not in apart
+        }
+        broken = {
+            (number, relation): self._broken(relation, values[registers[number].data])
+            for number, relations in apart.items()
+            for relation in relations
+        }
+        torn: list[int] = []
+        while True:
+            hold = self._hypotheses(apart)
+            dropped = False
+            while True:
+                model = self._any([*wrong.values(), *broken.values()], hold)
+                if model is None:
+                    break
+                more = [number for number, literal in wrong.items() if model.value(literal)]
+                torn += more
+                for number in more:
+                    del wrong[number]
+                gone = [key for key, literal in broken.items() if model.value(literal)]
+                for number, relation in gone:
+                    apart[number].discard(relation)
+                    del broken[number, relation]
+                dropped = dropped or bool(gone)
+            # Weaker hypotheses may let more through.
+            if torn or not dropped:
+                return torn
+
+    def _any(self, literals: Iterable[int], assumptions: Sequence[int]) -> Model | None:
+        """Return values under which one of some literals is true."""
+        possible = sorted({literal for literal in literals if literal != FALSE})
+        if not possible:
+            return None
+        some = self._cnf.variable(self.graph.variable())
+        self._cnf.solver.add_clause([-some, *(self._cnf.variable(one) for one in possible)])
+        found = self._cnf.solver.solve(assumptions=[*assumptions, some])
+        model = self._cnf.model() if found else None
+        self._cnf.solver.add_clause([-some])
+        return model
 
     def _open_output(self, values: Sequence[int], assumptions: Sequence[int]) -> str | None:
         """Return an output that is not the same under the assumptions."""
@@ -305,6 +308,23 @@ class Referee:
                 if self._counterexample(wrong, assumptions) is not None:
                     return f"{name}[{place}]"
         return None
+
+    def _register_names(self) -> list[str]:
+        """Name the registers after the nets that show them while there is no reset."""
+        mapping = {self.pins[RESET][0] >> 1: TRUE} if RESET in self.pins else {}
+        memory: dict[int, int] = {}
+        place_of = {literal: place for place, literal in enumerate(self.states)}
+        names = [register.name for register in self.gates.registers]
+        best: dict[int, tuple[bool, str]] = {}
+        for name, net in self.gates.named.items():
+            literal = substitute(self.graph, self.original[net], mapping, memory)
+            place = place_of.get(literal)
+            if place is not None:
+                rank = ("_q[" not in name, name)
+                best[place] = min(rank, best.get(place, rank))
+        for place, (_, name) in best.items():
+            names[place] = name
+        return names
 
     def _mutant(self, mutant: int, apart: Iterable[int]) -> list[int]:
         """Return the literals of all nets of a mutant; registers that are apart are free."""
@@ -334,78 +354,46 @@ class Referee:
 
     def _free(self, number: int) -> int:
         """Return the variable of the mutant's copy of a register."""
-        if not hasattr(self, "_copies"):
-            self._copies: dict[int, int] = {}
         if number not in self._copies:
             self._copies[number] = self.graph.variable()
         return self._copies[number]
 
     # --- the solver -------------------------------------------------------------------------------
 
-    def _variable(self, literal: int) -> int:
-        """Return a literal as the solver writes it, after telling it all that it depends on."""
-        stack = [literal >> 1]
-        while stack:
-            node = stack.pop()
-            if node in self._encoded:
-                continue
-            self._encoded.add(node)
-            gate = self.graph.fanin[node]
-            if gate is None:
-                continue
-            a, b = (_signed(one) for one in gate)
-            out = node + 1
-            self._solver.add_clause([-out, a])
-            self._solver.add_clause([-out, b])
-            self._solver.add_clause([out, -a, -b])
-            stack += [gate[0] >> 1, gate[1] >> 1]
-        return _signed(literal)
-
     def _counterexample(
         self, literal: int, assumptions: Sequence[int] | None = None
-    ) -> _Model | None:
+    ) -> Model | None:
         """Return values under which a literal is true, or None if there are none."""
         if literal == FALSE:
             return None
         under = [self._reachable] if assumptions is None else list(assumptions)
-        if not self._solver.solve(assumptions=[*under, self._variable(literal)]):
+        if not self._cnf.solver.solve(assumptions=[*under, self._cnf.variable(literal)]):
             return None
-        return _Model(self._solver.get_model(), self.graph)
+        return self._cnf.model()
 
+    def assume(self, invariants: Iterable[int]) -> None:
+        """Take states that break an invariant out of the induction step."""
+        for literal in invariants:
+            self._cnf.solver.add_clause([-self._reachable, self._cnf.variable(literal)])
 
-class _Model:
-    """Values of all nodes in a counterexample."""
+    def learn(self, seed: int) -> int:
+        """Find and prove invariants, and take states that break them out of the induction step.
 
-    def __init__(self, model: Sequence[int], graph: Graph) -> None:
-        self._model = model
-        self._graph = graph
-        self._values: dict[int, int] = {0: 0}
+        Parameters
+        ----------
+        seed : int
+            Of the random play that candidates come from.
 
-    def value(self, literal: int) -> int:
-        """Return the value of a literal; what the solver was not asked about is computed."""
-        stack = [literal >> 1]
-        while stack:
-            node = stack[-1]
-            if node in self._values:
-                stack.pop()
-                continue
-            gate = self._graph.fanin[node]
-            if gate is None:
-                known = node < len(self._model) and self._model[node] > 0
-                self._values[node] = int(known)
-                stack.pop()
-                continue
-            missing = [one >> 1 for one in gate if one >> 1 not in self._values]
-            if missing:
-                stack += missing
-                continue
-            a, b = gate
-            self._values[node] = (self._values[a >> 1] ^ a & 1) & (self._values[b >> 1] ^ b & 1)
-            stack.pop()
-        return self._values[literal >> 1] ^ (literal & 1)
-
-
-def _signed(literal: int) -> int:
-    """Return a literal in the solver's numbering, where node n is variable n + 1."""
-    variable = (literal >> 1) + 1
-    return -variable if literal & 1 else variable
+        Returns
+        -------
+        int
+            How many were proved.
+        """
+        mined = mined_clauses(
+            self.gates, self.graph, self.original, self.states, self.pins, [], seed
+        )
+        proved = prove_invariants(
+            self.gates, self.graph, self.original, self.states, self.pins[RESET][0], mined
+        )
+        self.assume(proved)
+        return len(proved)

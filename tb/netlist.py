@@ -70,8 +70,12 @@ class Mutation:
 
     @property
     def module(self) -> str:
-        """The block: each module stands in a file of its name."""
-        return self.source.partition(".v:")[0]
+        """The block: each module stands in a file of its name, else the instance's name."""
+        block, found, _ = self.source.partition(".v:")
+        if found:
+            return block
+        path = re.findall(r"\\([A-Za-z_]\w*)\.", self.cell)
+        return path[-1] if path else "top"
 
     @property
     def place(self) -> str:
@@ -148,29 +152,29 @@ def make_netlist(
             *(f"read_verilog {source.name}" for source in sources),
             f"hierarchy -check -top {top}",
             "proc",
-            "flatten",
+            "flatten -noscopeinfo",
             # Enables and synchronous resets stay multiplexers, which can be mutated.
             "opt -nodffe -nosdff -full",
             # What two choices at once do is not defined, and mutants make two.
             "pmuxtree",
             "setundef -zero",
             "opt -nodffe -nosdff",
-            "opt_clean -purge",
+            "opt_clean",
             "write_json elaborated.json",
         ],
     )
     content = json.loads((folder / "elaborated.json").read_text())
     add_presets(content["modules"][top])
     (folder / "preset.json").write_text(json.dumps(content))
-    # Half as many again: those of the clock and of the presets are left out.
-    wanted = mutants + mutants // 2 + 50
+    # Many more than needed, to choose from.
+    wanted = 4 * mutants + 200
     run_yosys(folder, ["read_json preset.json", f"mutate -list {wanted} -seed {seed} -o list.txt"])
     lines = [line for line in (folder / "list.txt").read_text().splitlines() if wanted_place(line)]
     if len(lines) < mutants:
         raise ToolError(
             f"Yosys found {len(lines)} places to mutate", top, f"ask for fewer than {mutants}"
         )
-    mutations = tuple(parse_mutation(n, line) for n, line in enumerate(lines[:mutants], start=1))
+    mutations = tuple(spread(lines, mutants))
     width = max(1, mutants.bit_length())
     run_yosys(
         folder,
@@ -192,6 +196,29 @@ def make_netlist(
         ],
     )
     return Netlist(folder, top, width, mutations)
+
+
+def load_netlist(folder: Path, top: str, mutants: int) -> Netlist:
+    """Return a netlist that `make_netlist` made in a folder with the same arguments."""
+    lines = [line for line in (folder / "list.txt").read_text().splitlines() if wanted_place(line)]
+    return Netlist(folder, top, max(1, mutants.bit_length()), tuple(spread(lines, mutants)))
+
+
+def spread(lines: Sequence[str], mutants: int) -> list[Mutation]:
+    """Choose mutants from a list: from each block in turn, as long as it has any.
+
+    Yosys spreads them over cells and source lines; the registers, which have most of them, would
+    get half of all.
+    """
+    waiting: dict[str, list[str]] = {}
+    for line in lines:
+        waiting.setdefault(parse_mutation(0, line).module, []).append(line)
+    chosen: list[str] = []
+    while len(chosen) < mutants:
+        for block in sorted(waiting):
+            if waiting[block] and len(chosen) < mutants:
+                chosen.append(waiting[block].pop(0))
+    return [parse_mutation(number, line) for number, line in enumerate(chosen, start=1)]
 
 
 def wanted_place(line: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -66,6 +67,11 @@ class NetlistPlayer:
     outputs: int
     watchdog: int
 
+    def with_stimulus(self, stimulus: Stimulus) -> NetlistPlayer:
+        """Return the same simulation with another stimulus."""
+        write_bytes_atomically(self.folder / STIMULUS_FILE, stimulus.cycles.tobytes())
+        return self
+
     def play(self, first: int, last: int) -> Iterator[Played]:
         """Play mutants in turn.
 
@@ -98,7 +104,7 @@ class NetlistPlayer:
                     yield played
                 said = process.stderr.read()
             finally:
-                process.kill()
+                process.kill()  # nobody reads on, if it is still running
         if expected <= last:
             complaint = (said.strip() or "it said nothing").splitlines()[-1]
             raise ToolError(
@@ -156,9 +162,32 @@ def build_player(
         top=netlist.top, select=SELECT, input_bits=INPUT_BITS, output_bits=OUTPUT_BITS
     )
     driver = folder / "netlist_player.cpp"
+    executable = folder / "obj" / f"V{netlist.top}"
+    built = folder / "built.txt"
+    content = hashlib.sha256(
+        text.encode() + netlist.verilog.read_bytes() + simulator.version.encode()
+    ).hexdigest()
+    player = NetlistPlayer(
+        executable=executable,
+        folder=folder,
+        packets=len(features),
+        outputs=manifest.layers[-1].outputs,
+        watchdog=16 * max(layer.bitstream_length for layer in manifest.layers) + 512,
+    )
+    if executable.exists() and built.exists() and built.read_text() == content:
+        return player
+    built.unlink(missing_ok=True)
     write_bytes_atomically(driver, text.encode())
     command = [
-        *(str(simulator.executable), "--cc", "--exe", "--build", "--no-assert", "-Wno-fatal", "-Wno-lint"),
+        *(
+            str(simulator.executable),
+            "--cc",
+            "--exe",
+            "--build",
+            "--no-assert",
+            "-Wno-fatal",
+            "-Wno-lint",
+        ),
         *("-O3", "--x-assign", "unique", "--x-initial", "unique", "--top-module", netlist.top),
         *("--Mdir", "obj", "-j", "2", netlist.verilog.name, driver.name),
     ]
@@ -176,14 +205,8 @@ def build_player(
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[0]
         raise ToolError(f"Verilator failed: {said}", str(folder), "build that netlist by hand")
-    longest = max(layer.bitstream_length for layer in manifest.layers)
-    return NetlistPlayer(
-        executable=folder / "obj" / f"V{netlist.top}",
-        folder=folder,
-        packets=len(features),
-        outputs=manifest.layers[-1].outputs,
-        watchdog=16 * longest + 512,
-    )
+    built.write_text(content)
+    return player
 
 
 def _packets(manifest: Manifest, features: NDArray[np.integer]) -> bytes:

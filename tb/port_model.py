@@ -466,8 +466,6 @@ class PortModel:
         source.edge(taken[-1], clear, m_ready)
         for number, layer in enumerate(self._layers):
             layer.edge(taken[number], clear, ready[number + 1])
-        beat = (
-            (pins.s_axis_tdata, pins.s_axis_tlast) if pins.s_axis_tvalid and s_ready else None
-        )
+        beat = (pins.s_axis_tdata, pins.s_axis_tlast) if pins.s_axis_tvalid and s_ready else None
         sink.edge(beat, clear, ready[0])
         return seen

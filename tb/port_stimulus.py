@@ -140,8 +140,10 @@ class _Bench:
 
     def noise(self, bits: int) -> int:
         """Draw a word."""
-        return int(self.rng.integers(0, 1 << bits, dtype=np.uint64)) if bits < 64 else int(
-            self.rng.integers(0, (1 << 64) - 1, dtype=np.uint64, endpoint=True)
+        return (
+            int(self.rng.integers(0, 1 << bits, dtype=np.uint64))
+            if bits < 64
+            else int(self.rng.integers(0, (1 << 64) - 1, dtype=np.uint64, endpoint=True))
         )
 
     @property
@@ -398,6 +400,21 @@ def _registers(bench: _Bench, design: Design) -> None:
         bench.cycles(80)
         bench.writes.append((CONTROL, ENABLE, 0x1))
         bench.drain()
+    # ... at every beat of a packet, whole or too long.
+    whole = feature_beats(design.manifest, design.features[:1]).shape[1]
+    for beats in range(1, 2 * whole + 2):
+        bench.send(some_vectors(bench, 3))
+        long = [(bench.noise(bench.beat_bits), 0)] * (whole + 1) + [(0, 1)]
+        bench.beats = long + bench.beats if beats % 2 else bench.beats
+        rest, bench.beats = bench.beats[beats:], bench.beats[:beats]
+        while bench.beats:
+            bench.cycle()
+        bench.writes.append((CONTROL, 0, 0x1))
+        bench.cycles(4)
+        bench.beats = rest
+        bench.cycles(60)
+        bench.writes.append((CONTROL, ENABLE, 0x1))
+        bench.drain()
     bench.writes.append((CONTROL, ENABLE | ZERO, 0x1))
     bench.drain()
     bench.reads += [*REGISTERS]
@@ -512,9 +529,7 @@ def _records(design: Design, played: Sequence[tuple[Inputs, Outputs]]) -> NDArra
     return records
 
 
-def _golden_counts(
-    design: Design, vectors: Iterable[Vector]
-) -> dict[Vector, NDArray[np.int64]]:
+def _golden_counts(design: Design, vectors: Iterable[Vector]) -> dict[Vector, NDArray[np.int64]]:
     """Return the counts of the last layer for each vector that comes out."""
     different = list(dict.fromkeys(vectors))
     if not different:
