@@ -30,13 +30,15 @@ from pathlib import Path
 
 from pysat.solvers import Solver  # type: ignore[import-untyped]
 
-from tb.gate_graph import FALSE, TRUE, Cnf, Gates, Graph, Model, substitute
+from tb.gate_graph import FALSE, TRUE, Cnf, Gates, Graph, Model, same_everywhere, substitute
 from tb.invariants import mined_clauses, prove_invariants
-from tb.layer_frames import LayerWork, find_layers, frames
+from tb.layer_frames import LayerWork, find_layers, frames, frames_hold, guards_of, told_by
 
 RESET = "rst_ni"
 # More pairs than these apart, each under conditions of its own, are hopeless.
 _MOST_APART = 80
+# After so many conflicts the solver gives a question up, and the mutant is left open.
+_MOST_CONFLICTS = 30_000
 _CONTROL = re.compile(r"(valid|state|busy|drop|held|working|start|finish|beat|clear|ready)\w*\[")
 # If a literal holds, a register's copy in the mutant has the value of another literal.
 Relation = tuple[int, int]
@@ -66,6 +68,10 @@ class Verdict:
     proof: str
 
 
+class _GaveUpError(Exception):
+    """A question was too hard."""
+
+
 class Referee:
     """Proves mutants of one netlist equivalent to its original.
 
@@ -83,7 +89,7 @@ class Referee:
         self.gates = Gates(path, top)
         self.graph = Graph()
         self._select = self.gates.ports[select]
-        self._cnf = Cnf(self.graph, Solver(name="cadical195"))
+        self._cnf = Cnf(self.graph, Solver(name="glucose4"))
         self.original = [FALSE] * self.gates.nets
         self.original[1] = TRUE
         self.pins: dict[str, list[int]] = {}
@@ -105,7 +111,7 @@ class Referee:
             for literal, register in zip(self.states, self.gates.registers, strict=True)
         }
         self._followed: dict[int, int] = {}
-        self._works: list[tuple[LayerWork, list[int]]] = []
+        self._works: list[tuple[LayerWork, list[int], list[dict[int, int]]]] = []
         self.names = self._register_names()
         self._working = {
             literal >> 1: FALSE
@@ -127,19 +133,27 @@ class Referee:
         mutant : int
             The value of the select input.
         """
+        try:
+            return self._judge(mutant)
+        except _GaveUpError:
+            return Verdict(False, "not proved: a question was too hard for the solver")
+
+    def _judge(self, mutant: int) -> Verdict:
+        """Try to prove that a mutant is equivalent, if no question is too hard."""
         apart: dict[int, set[Relation]] = {}
+        facts: list[list[int]] = []
         while True:
             values = self._mutant(mutant, apart)
-            torn = self._torn(values, apart)
+            torn = self._torn(values, apart, facts)
             for number in torn:
                 apart[number] = self._conditions(mutant, number)
-            if torn:
-                self._add_frames(mutant, apart)
             if len(apart) > _MOST_APART:
                 return Verdict(False, f"not proved: {self._names(apart)} differ")
             if not torn:
                 break
-        open_output = self._open_output(values, self._hypotheses(apart))
+            # These rest on what is still together.
+            facts = self._frame_facts(mutant, apart)
+        open_output = self._open_output(values, self._hypotheses(apart, facts))
         if open_output is not None:
             more = f"; {self._names(apart)} differ" if apart else ""
             return Verdict(False, f"not proved: {open_output}{more}")
@@ -202,40 +216,79 @@ class Referee:
         )
         return self.graph.conjunction(condition, self.graph.difference(copy, target))
 
-    def _add_frames(self, mutant: int, apart: dict[int, set[Relation]]) -> None:
-        """Add what a mutant's registers hold while a layer works, where that can be told."""
+    def _frame_facts(self, mutant: int, apart: Mapping[int, set[Relation]]) -> list[list[int]]:
+        """Return what a mutant's registers hold as layers work, as clauses of literals."""
+        facts: list[list[int]] = []
         values = self._mutant(mutant, apart)
-        for work, guards in self._works:
-            if not any(number in apart for number in work.own):
+        for work, guards, own in self._works:
+            moved = [number for number in work.own if number in apart]
+            if not moved:
                 continue
             variables = {n: self._free(n) if n in apart else self.states[n] for n in work.own}
-            for frame in frames(
-                self.gates, self.graph, work, values, variables, self._working, guards
-            ):
-                for number, literal in frame.held.items():
-                    if number in apart:
-                        apart[number] |= self._after_reset(mutant, number, {(frame.guard, literal)})
+            found = frames(self.gates, self.graph, work, values, variables, self._working)
+            if len(found) != len(guards):
+                continue
+            if not frames_hold(self.gates, self.graph, work, found, guards, values, variables, self._working, self):
+                continue
+            last = len(found) - 1
+            for number, (held, original) in enumerate(zip(found, own, strict=True)):
+                told = told_by(work, held)
+                for n in moved:
+                    if n not in told:
+                        continue
+                    target = held[n]
+                    if number == last and same_everywhere(self.graph, target, original[n]):
+                        target = self.states[n]
+                    facts.append(
+                        [guards[number] ^ 1, self.graph.difference(variables[n], target) ^ 1]
+                    )
+        return facts
 
-    def assume_frames(self) -> list[int]:
-        """Return candidates for invariants: what the original's registers hold as layers work."""
-        candidates = []
+    def impossible(self, literal: int) -> bool:
+        """Return whether a literal is never true in a reachable state."""
+        return self._counterexample(literal) is None
+
+    def following(self, literal: int) -> int:
+        """Return a literal over the original's registers as it is in the next state."""
+        return substitute(self.graph, literal, self._following, self._followed)
+
+    def is_state(self, node: int) -> bool:
+        """Return whether a variable is a register of the original."""
+        return node in self._following
+
+    def learn_frames(self) -> int:
+        """Prove what the original's registers hold as layers work; return for how many layers."""
         for work in find_layers(self.gates, self.names, self.original):
             variables = {n: self.states[n] for n in work.own}
-            found = frames(self.gates, self.graph, work, self.original, variables, self._working)
-            self._works.append((work, [frame.guard for frame in found]))
-            for frame in found:
-                for number, literal in frame.held.items():
-                    wrong = self.graph.difference(self.states[number], literal)
-                    candidates.append(self.graph.conjunction(frame.guard, wrong) ^ 1)
-        return candidates
+            found = frames(
+                self.gates, self.graph, work, self.original, variables, self._working
+            )
+            guards = guards_of(self.graph, work, found, self.states)
+            entered = [self.following(guard) for guard in guards]
+            if (
+                not found
+                or self._any(entered, self._first_cycle()) is not None
+                or not frames_hold(self.gates, self.graph, work, found, guards, self.original, variables, self._working, self)
+            ):
+                continue
+            self._works.append((work, guards, found))
+            for number, held in enumerate(found):
+                for n, literal in told_by(work, held).items():
+                    wrong = self.graph.difference(self.states[n], literal)
+                    self.assume([self.graph.conjunction(guards[number], wrong) ^ 1])
+        return len(self._works)
 
     def _first_cycle(self) -> list[int]:
         """Return the assumptions of the first cycle: any state, the reset low."""
         return [self._cnf.variable(self.pins[RESET][0] ^ 1)] if RESET in self.pins else []
 
-    def _hypotheses(self, apart: Mapping[int, set[Relation]]) -> list[int]:
+    def _hypotheses(
+        self, apart: Mapping[int, set[Relation]], facts: Iterable[Sequence[int]]
+    ) -> list[int]:
         """Return what is assumed of pairs that are apart, as literals of the solver's."""
         hold = self._cnf.variable(self.graph.variable())
+        for fact in facts:
+            self._cnf.solver.add_clause([-hold, *(self._cnf.variable(one) for one in fact)])
         for number, relations in apart.items():
             for condition, target in relations:
                 differ = self.graph.difference(self._free(number), target)
@@ -244,7 +297,12 @@ class Referee:
                 )
         return [self._reachable, hold]
 
-    def _torn(self, values: Sequence[int], apart: dict[int, set[Relation]]) -> list[int]:
+    def _torn(
+        self,
+        values: Sequence[int],
+        apart: dict[int, set[Relation]],
+        facts: Iterable[Sequence[int]],
+    ) -> list[int]:
         """Return pairs that a step tears apart, after dropping relations that it breaks.
 
         An empty list: what is left is inductive.
@@ -262,7 +320,7 @@ class Referee:
         }
         torn: list[int] = []
         while True:
-            hold = self._hypotheses(apart)
+            hold = self._hypotheses(apart, facts)
             dropped = False
             while True:
                 model = self._any([*wrong.values(), *broken.values()], hold)
@@ -288,7 +346,7 @@ class Referee:
             return None
         some = self._cnf.variable(self.graph.variable())
         self._cnf.solver.add_clause([-some, *(self._cnf.variable(one) for one in possible)])
-        found = self._cnf.solver.solve(assumptions=[*assumptions, some])
+        found = self._solve([*assumptions, some])
         model = self._cnf.model() if found else None
         self._cnf.solver.add_clause([-some])
         return model
@@ -367,9 +425,18 @@ class Referee:
         if literal == FALSE:
             return None
         under = [self._reachable] if assumptions is None else list(assumptions)
-        if not self._cnf.solver.solve(assumptions=[*under, self._cnf.variable(literal)]):
+        if not self._solve([*under, self._cnf.variable(literal)]):
             return None
         return self._cnf.model()
+
+    def _solve(self, assumptions: Sequence[int]) -> bool:
+        """Ask the solver, for as long as a question may take."""
+        solver = self._cnf.solver
+        solver.conf_budget(_MOST_CONFLICTS)
+        answer: bool | None = solver.solve_limited(assumptions=list(assumptions))
+        if answer is None:
+            raise _GaveUpError
+        return answer
 
     def assume(self, invariants: Iterable[int]) -> None:
         """Take states that break an invariant out of the induction step."""
@@ -396,4 +463,5 @@ class Referee:
             self.gates, self.graph, self.original, self.states, self.pins[RESET][0], mined
         )
         self.assume(proved)
+        self.learn_frames()
         return len(proved)

@@ -11,6 +11,7 @@ from typing import Any
 from model.errors import ToolError
 
 FALSE, TRUE = 0, 1
+_FEW = 16
 
 
 class Graph:
@@ -104,6 +105,32 @@ def substitute(
         memory[node] = graph.conjunction(memory[a >> 1] ^ a & 1, memory[b >> 1] ^ b & 1)
         stack.pop()
     return memory[literal >> 1] ^ literal & 1
+
+
+def same_everywhere(graph: Graph, a: int, b: int) -> bool:
+    """Return whether two literals have the same value for all values of few variables.
+
+    With more than `_FEW` variables nothing is tried, and the answer is no.
+    """
+    if a == b:
+        return True
+    order = graph.cone([a, b])
+    variables = [node for node in order if graph.fanin[node] is None]
+    if len(variables) > _FEW:
+        return False
+    size = 1 << len(variables)
+    full = (1 << size) - 1
+    word = {0: 0}
+    for place, node in enumerate(variables):
+        # Runs of 2**place zeros and ones in turn.
+        run = 1 << place
+        word[node] = full // ((1 << run) + 1) << run if run < size else 0
+    for node in order:
+        gate = graph.fanin[node]
+        if gate is not None:
+            left, right = (word[one >> 1] ^ full if one & 1 else word[one >> 1] for one in gate)
+            word[node] = left & right
+    return word[a >> 1] ^ (full if a & 1 else 0) == word[b >> 1] ^ (full if b & 1 else 0)
 
 
 class Cnf:

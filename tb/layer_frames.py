@@ -2,8 +2,8 @@
 
 From the cycle after a vector was taken until its result is taken, the sequencer, the sources and the
 sums of a layer are functions of the operands that the layer holds. These functions are found by
-playing the netlist's own next-state functions with symbols for the operands. They are candidates: the
-induction that uses them proves them.
+playing the netlist's own next-state functions with symbols for the operands, and proved frame by
+frame: a frame is only entered from the one before, and what that one holds becomes what it holds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from pysat.solvers import Solver  # type: ignore[import-untyped]
 
@@ -19,24 +20,8 @@ from tb.gate_graph import FALSE, TRUE, Cnf, Gates, Graph, substitute
 # Registers of a layer that outlive its work on a vector, or are its operands.
 _NOT_OF_THE_WORK = re.compile(r"\.u_sng\.|\.u_result|\.u_encoder\.|stream_q")
 _SEQUENCER = re.compile(r"\.u_ctrl\.(state_q|cycle_q)\[")
-_FINISH = 3
+_COUNT, _FINISH = 2, 3
 _LONGEST = 300
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A cycle of a layer's work.
-
-    Attributes
-    ----------
-    guard : int
-        Literal over the original's sequencer: the layer is in this cycle.
-    held : dict
-        From registers, by number, to literals over the operands.
-    """
-
-    guard: int
-    held: dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -76,6 +61,19 @@ def find_layers(gates: Gates, names: Sequence[str], values: Sequence[int]) -> li
     return found
 
 
+class Prover(Protocol):
+    """What proofs of frames ask of the referee."""
+
+    def impossible(self, literal: int) -> bool:
+        """Return whether a literal is never true in the states in question."""
+
+    def following(self, literal: int) -> int:
+        """Return a literal over registers as it is in the next state."""
+
+    def is_state(self, node: int) -> bool:
+        """Return whether a variable is a register of the original."""
+
+
 def frames(
     gates: Gates,
     graph: Graph,
@@ -83,9 +81,8 @@ def frames(
     values: Sequence[int],
     variables: Mapping[int, int],
     constant: Mapping[int, int],
-    guards: Sequence[int] | None = None,
-) -> list[Frame]:
-    """Play a layer's work with symbols.
+) -> list[dict[int, int]]:
+    """Play a layer's work with symbols, from the cycle after a vector was taken to the last.
 
     Parameters
     ----------
@@ -99,36 +96,116 @@ def frames(
         From the numbers of the layer's registers to the literals that stand for them in `values`.
     constant : mapping
         From nodes to literals: what is so while a layer works: no reset, no clear.
-    guards : sequence of int, optional
-        Those of the original's frames, which a mutant's are laid beside.
+
+    Returns
+    -------
+    list of dict
+        For each cycle, from registers to literals over the operands; empty if it does not end.
     """
-    begun = dict(constant)
-    for node, bit in _taken(graph, work.load, constant).items():
-        begun.setdefault(node, bit)
+    begun = {**_taken(graph, work.load, constant), **constant}
     held = _step(gates, graph, work, values, begun)
-    found: list[Frame] = []
-    for number in range(_LONGEST):
+    found: list[dict[int, int]] = []
+    for _ in range(_LONGEST):
+        found.append(held)
         state = [held[n] for n in work.state]
         if any(bit not in (FALSE, TRUE) for bit in state):
-            break
-        finished = state[0] + 2 * state[1] == _FINISH
-        if guards is None:
-            guard = TRUE
-            for n in (*work.state, *(() if finished else work.cycle)):
-                guard = graph.conjunction(guard, variables[n] ^ held[n] ^ 1)
-        elif number < len(guards):
-            guard = guards[number]
-        else:
-            break
-        skipped = set(work.cycle) if finished else set()
-        found.append(Frame(guard, {n: lit for n, lit in held.items() if n not in skipped}))
-        if finished:
-            break
-        now = dict(constant)
-        for n, literal in held.items():
-            now[variables[n] >> 1] = literal
+            return []
+        if state[0] + 2 * state[1] == _FINISH:
+            return found
+        now = {**constant, **{variables[n] >> 1: literal for n, literal in held.items()}}
         held = _step(gates, graph, work, values, now)
-    return found
+    return []
+
+
+def counts(work: LayerWork, held: Mapping[int, int]) -> bool:
+    """Return whether a layer counts in a frame: only then the number of its cycle means something."""
+    return held[work.state[0]] + 2 * held[work.state[1]] == _COUNT
+
+
+def told_by(work: LayerWork, held: Mapping[int, int]) -> dict[int, int]:
+    """Return what a frame says of registers."""
+    if counts(work, held):
+        return dict(held)
+    return {n: literal for n, literal in held.items() if n not in work.cycle}
+
+
+def guards_of(
+    graph: Graph, work: LayerWork, found: Sequence[dict[int, int]], states: Sequence[int]
+) -> list[int]:
+    """Return for each frame the literal that tells it, over the sequencer's registers."""
+    guards = []
+    for number, held in enumerate(found):
+        guard = TRUE
+        for n in (*work.state, *(work.cycle if counts(work, held) else ())):
+            guard = graph.conjunction(guard, states[n] ^ held[n] ^ 1)
+        guards.append(guard)
+    return guards
+
+
+def frames_hold(
+    gates: Gates,
+    graph: Graph,
+    work: LayerWork,
+    found: Sequence[dict[int, int]],
+    guards: Sequence[int],
+    values: Sequence[int],
+    variables: Mapping[int, int],
+    constant: Mapping[int, int],
+    prover: Prover,
+) -> bool:
+    """Prove frames by induction over them.
+
+    Parameters
+    ----------
+    found, guards
+        The frames.
+    values, variables, constant
+        As for `frames`.
+    prover : Prover
+        Of single steps.
+    """
+    last = len(found) - 1
+    told = [told_by(work, held) for held in found]
+    for number, guard in enumerate(guards):
+        entered = prover.following(guard)
+        ways = [number - 1] if number else []
+        ways += [last] if number == last else []
+        foreign = entered
+        for way in ways:
+            foreign = graph.conjunction(foreign, guards[way] ^ 1)
+        if number and not prover.impossible(foreign):
+            return False
+        # Nor with a reset or a clear, so that what follows may leave them out.
+        for node, bit in constant.items():
+            if not prover.impossible(graph.conjunction(entered, 2 * node ^ bit)):
+                return False
+        for way in ways or [-1]:
+            now = dict(constant)
+            if way >= 0:
+                now |= {variables[n] >> 1: literal for n, literal in told[way].items()}
+            memory: dict[int, int] = {}
+            broken = FALSE
+            if way >= 0:
+                # The operands stay, and what is said of them may be said of the next state.
+                for node in graph.cone(told[number].values()):
+                    if graph.fanin[node] is None:
+                        if not prover.is_state(node):
+                            return False
+                        moved = graph.difference(2 * node, prover.following(2 * node))
+                        moved = substitute(graph, moved, now, memory)
+                        broken = graph.conjunction(broken ^ 1, moved ^ 1) ^ 1
+            for n, literal in told[number].items():
+                copy = values[gates.registers[n].data]
+                differ = graph.difference(
+                    substitute(graph, copy, now, memory),
+                    literal if way >= 0 else prover.following(literal),
+                )
+                broken = graph.conjunction(broken ^ 1, differ ^ 1) ^ 1
+            if not prover.impossible(
+                graph.conjunction(substitute(graph, entered, now, memory), broken)
+            ):
+                return False
+    return True
 
 
 def _taken(graph: Graph, load: int, constant: Mapping[int, int]) -> dict[int, int]:
