@@ -1,4 +1,4 @@
-"""The referee: is a mutant the same design as the original, at its ports, in every cycle?
+"""The referee, who proves that a mutant is the original design, at its ports, in every cycle.
 
 Original and mutant are one netlist of AND gates, inverters and flip-flops with two values of the
 input that chooses the mutant. Both are built into one graph in which equal nodes are one node, and
@@ -8,16 +8,16 @@ The proof is an induction over clock cycles on pairs of registers, each register
 mutant:
 
 - Before the first cycle both designs are in the same state, whatever it is, and the reset is low.
-- If the pairs of a set S are equal, then all outputs are equal (data where their valid is high), and
-  the pairs of S are equal after the next clock edge, for all inputs and for all values of the other
-  registers of the mutant.
+- If the pairs of a set S are equal, then all outputs are equal (data where their valid is high),
+  and the pairs of S are equal after the next clock edge, for all inputs and for all values of the
+  other registers of the mutant.
 
-S is found by starting with all pairs. A pair that a counterexample tears apart may be equal whenever
-some register has some value (its conditions), and those are tried; what a counterexample breaks is
-dropped, until a step breaks nothing. If outputs differ then, nothing is proved.
+S is found by starting with all pairs. A pair that a counterexample tears apart may be equal
+whenever some register has some value (its relations), and those are tried; what a counterexample
+breaks is dropped, until a step breaks nothing. If outputs differ then, nothing is proved.
 
-States that the original cannot reach are taken out of the step by invariants (`Invariant`), which are
-themselves proved by induction from the reset.
+States that the original cannot reach are taken out of the step by invariants (`tb.invariants`,
+`tb.layer_frames`), which are themselves proved by induction from the reset.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from tb.layer_frames import LayerWork, find_layers, frames, frames_hold, guards_
 
 RESET = "rst_ni"
 # More pairs than these apart, each under conditions of its own, are hopeless.
-_MOST_APART = 80
-# After so many conflicts the solver gives a question up, and the mutant is left open.
-_MOST_CONFLICTS = 30_000
+_MOST_APART = 12
+# After so many conflicts the solver gives a mutant up, and it is left open.
+_MOST_CONFLICTS = 3_000
 _CONTROL = re.compile(r"(valid|state|busy|drop|held|working|start|finish|beat|clear|ready)\w*\[")
 # If a literal holds, a register's copy in the mutant has the value of another literal.
 Relation = tuple[int, int]
@@ -105,6 +105,7 @@ class Referee:
             self.original[out] = (
                 left ^ 1 if b < 0 else self.graph.conjunction(left, self.original[b])
             )
+        self._spent = 0  # conflicts, before the present mutant
         self._copies: dict[int, int] = {}
         self._following = {
             literal >> 1: self.original[register.data]
@@ -133,10 +134,11 @@ class Referee:
         mutant : int
             The value of the select input.
         """
+        self._spent = self._cnf.solver.accum_stats()["conflicts"]
         try:
             return self._judge(mutant)
         except _GaveUpError:
-            return Verdict(False, "not proved: a question was too hard for the solver")
+            return Verdict(False, "not proved: too hard for the solver")
 
     def _judge(self, mutant: int) -> Verdict:
         """Try to prove that a mutant is equivalent, if no question is too hard."""
@@ -228,7 +230,9 @@ class Referee:
             found = frames(self.gates, self.graph, work, values, variables, self._working)
             if len(found) != len(guards):
                 continue
-            if not frames_hold(self.gates, self.graph, work, found, guards, values, variables, self._working, self):
+            if not frames_hold(
+                self.gates, self.graph, work, found, guards, values, variables, self._working, self
+            ):
                 continue
             last = len(found) - 1
             for number, (held, original) in enumerate(zip(found, own, strict=True)):
@@ -239,6 +243,8 @@ class Referee:
                     target = held[n]
                     if number == last and same_everywhere(self.graph, target, original[n]):
                         target = self.states[n]
+                    if target not in (FALSE, TRUE, self.states[n]):
+                        continue  # sums only make questions hard
                     facts.append(
                         [guards[number] ^ 1, self.graph.difference(variables[n], target) ^ 1]
                     )
@@ -260,20 +266,30 @@ class Referee:
         """Prove what the original's registers hold as layers work; return for how many layers."""
         for work in find_layers(self.gates, self.names, self.original):
             variables = {n: self.states[n] for n in work.own}
-            found = frames(
-                self.gates, self.graph, work, self.original, variables, self._working
-            )
+            found = frames(self.gates, self.graph, work, self.original, variables, self._working)
             guards = guards_of(self.graph, work, found, self.states)
             entered = [self.following(guard) for guard in guards]
             if (
                 not found
                 or self._any(entered, self._first_cycle()) is not None
-                or not frames_hold(self.gates, self.graph, work, found, guards, self.original, variables, self._working, self)
+                or not frames_hold(
+                    self.gates,
+                    self.graph,
+                    work,
+                    found,
+                    guards,
+                    self.original,
+                    variables,
+                    self._working,
+                    self,
+                )
             ):
                 continue
             self._works.append((work, guards, found))
             for number, held in enumerate(found):
                 for n, literal in told_by(work, held).items():
+                    if literal not in (FALSE, TRUE):
+                        continue  # sums only make questions hard
                     wrong = self.graph.difference(self.states[n], literal)
                     self.assume([self.graph.conjunction(guards[number], wrong) ^ 1])
         return len(self._works)
@@ -430,9 +446,12 @@ class Referee:
         return self._cnf.model()
 
     def _solve(self, assumptions: Sequence[int]) -> bool:
-        """Ask the solver, for as long as a question may take."""
+        """Ask the solver, for as long as a mutant may take."""
         solver = self._cnf.solver
-        solver.conf_budget(_MOST_CONFLICTS)
+        left = self._spent + _MOST_CONFLICTS - solver.accum_stats()["conflicts"]
+        if left <= 0:
+            raise _GaveUpError
+        solver.conf_budget(left)
         answer: bool | None = solver.solve_limited(assumptions=list(assumptions))
         if answer is None:
             raise _GaveUpError

@@ -35,7 +35,7 @@ class Graph:
             a, b = b, a
         if a == FALSE or a == b ^ 1:
             return FALSE
-        if a == TRUE or a == b:
+        if a in (TRUE, b):
             return b
         found = self._known.get((a, b))
         if found is None:
@@ -245,7 +245,7 @@ class Gates:
                 self.readers[b].append(place)
 
     def _net(self, bit: int | str) -> int:
-        """Number a net: 0 and 1 are the constants."""
+        """Return the number of a net; 0 and 1 are the constants."""
         if isinstance(bit, str):
             if bit not in ("0", "1"):
                 raise ToolError("the netlist has undefined bits", bit, "set them in Yosys")

@@ -1,7 +1,7 @@
 """What the registers of a layer hold in each cycle of its work on a vector.
 
-From the cycle after a vector was taken until its result is taken, the sequencer, the sources and the
-sums of a layer are functions of the operands that the layer holds. These functions are found by
+From the cycle after a vector was taken until its result is taken, the sequencer, the sources and
+the sums of a layer are functions of the operands that the layer holds. These functions are found by
 playing the netlist's own next-state functions with symbols for the operands, and proved frame by
 frame: a frame is only entered from the one before, and what that one holds becomes what it holds.
 """

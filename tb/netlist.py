@@ -65,8 +65,9 @@ class Mutation:
 
     @property
     def source(self) -> str:
-        """The source line: file, line and columns."""
-        return self.sources[-1] if self.sources else ""
+        """The source line: file, line and columns; a block's own rather than that of its use."""
+        own = [one for one in self.sources if not one.startswith("certibit_")]
+        return (own or [*self.sources] or [""])[-1]
 
     @property
     def module(self) -> str:
@@ -76,6 +77,13 @@ class Mutation:
             return block
         path = re.findall(r"\\([A-Za-z_]\w*)\.", self.cell)
         return path[-1] if path else "top"
+
+    @property
+    def group(self) -> str:
+        """The part of the design from which mutants are taken in turn."""
+        used = self.sources[-1] if self.sources else ""
+        path = re.findall(r"\\([A-Za-z_]\w*)\.", self.cell)
+        return used.partition(".v:")[0] if used else (path or ["top"])[-1]
 
     @property
     def place(self) -> str:
@@ -205,14 +213,14 @@ def load_netlist(folder: Path, top: str, mutants: int) -> Netlist:
 
 
 def spread(lines: Sequence[str], mutants: int) -> list[Mutation]:
-    """Choose mutants from a list: from each block in turn, as long as it has any.
+    """Choose mutants from a list: from each part in turn, as long as it has any.
 
     Yosys spreads them over cells and source lines; the registers, which have most of them, would
     get half of all.
     """
     waiting: dict[str, list[str]] = {}
     for line in lines:
-        waiting.setdefault(parse_mutation(0, line).module, []).append(line)
+        waiting.setdefault(parse_mutation(0, line).group, []).append(line)
     chosen: list[str] = []
     while len(chosen) < mutants:
         for block in sorted(waiting):

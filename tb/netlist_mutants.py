@@ -179,7 +179,7 @@ def noticed_by_statistics(design: Design, counts: Sequence[int] | None) -> bool:
     """Return whether the checks of S2 would have noticed what came out.
 
     The error of the last layer, on the inputs that the golden model gives it, against its
-    certificate and its Hoeffding radius. Where there are no counts there is nothing to hold to them.
+    certificate and its Hoeffding radius. Where there are no counts nothing can be held to them.
 
     Parameters
     ----------

@@ -95,7 +95,8 @@ class NetlistPlayer:
             command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             try:
-                assert process.stdout is not None and process.stderr is not None
+                assert process.stdout is not None
+                assert process.stderr is not None
                 expected = first
                 for line in process.stdout:
                     played = _read(line)

@@ -335,7 +335,7 @@ def _broken_packets(bench: _Bench, design: Design) -> None:
 
 
 def _clear(bench: _Bench, design: Design) -> None:
-    """The datapath is cleared at every point of a vector's way."""
+    """Clear the datapath at every point of a vector's way."""
     total = sum(layer.bitstream_length for layer in design.manifest.layers) + 20
     for wait in [*range(0, total, 3), *bench.rng.integers(0, total, 10)]:
         bench.accept = 0.5 if wait % 2 else 1.0
@@ -355,7 +355,7 @@ def _clear(bench: _Bench, design: Design) -> None:
 
 
 def _reset(bench: _Bench, design: Design) -> None:
-    """A reset at every point of a vector's way, and whole vectors after it."""
+    """Reset at every point of a vector's way, and send whole vectors after it."""
     total = sum(layer.bitstream_length for layer in design.manifest.layers) + 20
     for wait in [*range(1, total, 5), *bench.rng.integers(1, total, 6)]:
         bench.accept = 0.3 if wait % 2 else 1.0
@@ -422,7 +422,7 @@ def _registers(bench: _Bench, design: Design) -> None:
 
 
 def _counters(bench: _Bench, design: Design) -> None:
-    """The counters are set shortly before a carry, and to patterns, and run on."""
+    """Set the counters shortly before a carry, and to patterns, and let them run on."""
     full = (1 << 64) - 1
     carries = [(1 << bit) - 2 for bit in range(3, 65)] + [(1 << bit) - 5 for bit in range(3, 65, 3)]
     patterns = [int(x) for x in bench.rng.integers(0, full, 24, dtype=np.uint64)]
