@@ -37,6 +37,7 @@ from tb.layer_frames import LayerWork, find_layers, frames, frames_hold, guards_
 RESET = "rst_ni"
 # More pairs than these apart, each under conditions of its own, are hopeless.
 _MOST_APART = 12
+_SHORT_WORD = 9  # bits, of which clauses of three are looked for
 # After so many conflicts the solver gives a mutant up, and it is left open.
 _MOST_CONFLICTS = 3_000
 _CONTROL = re.compile(r"(valid|state|busy|drop|held|working|start|finish|beat|clear|ready)\w*\[")
@@ -462,6 +463,13 @@ class Referee:
         for literal in invariants:
             self._cnf.solver.add_clause([-self._reachable, self._cnf.variable(literal)])
 
+    def _words(self) -> list[list[int]]:
+        """Return the registers of each short word."""
+        words: dict[str, list[int]] = {}
+        for number, name in enumerate(self.names):
+            words.setdefault(name.partition("[")[0], []).append(number)
+        return [word for word in words.values() if 2 < len(word) <= _SHORT_WORD]
+
     def learn(self, seed: int) -> int:
         """Find and prove invariants, and take states that break them out of the induction step.
 
@@ -476,7 +484,7 @@ class Referee:
             How many were proved.
         """
         mined = mined_clauses(
-            self.gates, self.graph, self.original, self.states, self.pins, [], seed
+            self.gates, self.graph, self.original, self.states, self.pins, self._words(), seed
         )
         proved = prove_invariants(
             self.gates, self.graph, self.original, self.states, self.pins[RESET][0], mined

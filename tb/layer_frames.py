@@ -118,7 +118,7 @@ def frames(
 
 
 def counts(work: LayerWork, held: Mapping[int, int]) -> bool:
-    """Return whether a layer counts in a frame: only then the number of its cycle means something."""
+    """Return whether a layer counts in a frame: else the number of its cycle means nothing."""
     return held[work.state[0]] + 2 * held[work.state[1]] == _COUNT
 
 
@@ -134,7 +134,7 @@ def guards_of(
 ) -> list[int]:
     """Return for each frame the literal that tells it, over the sequencer's registers."""
     guards = []
-    for number, held in enumerate(found):
+    for held in found:
         guard = TRUE
         for n in (*work.state, *(work.cycle if counts(work, held) else ())):
             guard = graph.conjunction(guard, states[n] ^ held[n] ^ 1)
