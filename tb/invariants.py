@@ -122,7 +122,7 @@ def mined_clauses(
     clauses = []
     constant = (ones == 0) | (ones == count)
     for n in np.flatnonzero(constant):
-        clauses.append(states[n] ^ int(ones[n] == 0))
+        clauses.append(states[int(n)] ^ int(ones[n] == 0))
     free = np.flatnonzero(~constant)
     for a_value in (0, 1):
         for b_value in (0, 1):

@@ -330,8 +330,8 @@ class _Registers:
             CYCLES: True,
             BUSY_CYCLES: busy,
         }
-        for address, bits in _COUNTER_BITS.items():
-            self._counters[address] = (self._counters[address] + events[address]) % (1 << bits)
+        for counter, bits in _COUNTER_BITS.items():
+            self._counters[counter] = (self._counters[counter] + events[counter]) % (1 << bits)
         self._dropped = self._dropped or packet_error
         self.clear = False
 

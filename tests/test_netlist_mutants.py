@@ -9,6 +9,7 @@ import pytest
 
 import tb.netlist_mutants
 from model.errors import ToolError
+from model.forward import GoldenNetwork
 from tb.campaigns import NetlistMutant
 from tb.equivalence import Referee
 from tb.gate_graph import FALSE, TRUE, Graph, same_everywhere, substitute
@@ -166,7 +167,7 @@ def test_stimuli_are_the_same_for_a_seed() -> None:
 
 def test_statistics_notice_errors_beyond_the_bounds() -> None:
     design = SAMPLES[0].design()
-    golden = tb.netlist_mutants.GoldenNetwork(design.manifest, design.parameters)
+    golden = GoldenNetwork(design.manifest, design.parameters)
     counts = golden.counts(design.features)[-1].ravel().tolist()
     assert not noticed_by_statistics(design, counts)
     assert not noticed_by_statistics(design, None)
