@@ -165,6 +165,8 @@ def make_netlist(
             "opt -nodffe -nosdff -full",
             # What two choices at once do is not defined, and mutants make two.
             "pmuxtree",
+            # Nor is what a selection beyond the end gives: 0, here.
+            "chtype -set $shift t:$shiftx",
             "setundef -zero",
             "opt -nodffe -nosdff",
             "opt_clean",
@@ -197,6 +199,7 @@ def make_netlist(
             "opt_clean",
             "dffunmap",
             "simplemap",
+            "setundef -zero",
             "aigmap",
             "opt_clean",
             "check -assert",
