@@ -97,6 +97,7 @@ def mined_clauses(
     states: Sequence[int],
     pins: Mapping[str, Sequence[int]],
     groups: Sequence[Sequence[int]],
+    without_pairs: Sequence[int],
     seed: int,
 ) -> list[int]:
     """Return clauses that random play from the reset never breaks.
@@ -111,6 +112,8 @@ def mined_clauses(
         Literals of the inputs.
     groups : sequence of sequence of int
         Positions of registers.
+    without_pairs : sequence of int
+        Positions of registers of which no pairs are looked for.
     seed : int
         Of the play.
     """
@@ -123,6 +126,7 @@ def mined_clauses(
     constant = (ones == 0) | (ones == count)
     for n in np.flatnonzero(constant):
         clauses.append(states[int(n)] ^ int(ones[n] == 0))
+    constant[list(without_pairs)] = True
     free = np.flatnonzero(~constant)
     for a_value in (0, 1):
         for b_value in (0, 1):
