@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.synthesis import Area, design_areas, version
+from benchmarks.synthesis import Area, design_areas
 from model.errors import CertibitError
 from model.files import write_bytes_atomically
 from model.forward import GoldenNetwork, accuracy
@@ -24,6 +24,7 @@ from model.manifest import Compression
 from model.network import load_network
 from model.plan import Design, plan_design
 from model.source_choice import SourceKind
+from tb.yosys import version
 
 _SHIPPED = Path(__file__).resolve().parent.parent / "networks" / "mnist_pca50"
 

@@ -13,11 +13,13 @@ from model.errors import InputError, SignoffError
 from model.files import write_bytes_atomically
 from tb.campaigns import MUTANTS_FILE, MutationRecord, rtl_digest
 from tb.mutation_tables import planted_markdown
+from tb.netlist_mutants import run_netlist_mutants
 from tb.planted_defects import DEFECTS
 from tb.planted_runs import run_planted_defects
 
 MUTANTS_FOLDER = "mutants"
 TABLE_FILE = "planted.md"
+NETLIST_MUTANTS = 1200
 
 SimulatorName = Literal["icarus", "verilator"]
 # Working folder, simulator, how many at a time, seed.
@@ -29,8 +31,13 @@ def _planted(folder: Path, simulator: SimulatorName, jobs: int, _seed: int) -> l
     return list(run_planted_defects(DEFECTS, folder, simulator, jobs))
 
 
+def _netlist(folder: Path, _simulator: SimulatorName, _jobs: int, seed: int) -> list[Any]:
+    """Make, play and judge mutants of netlists; Verilator plays them, whatever judges defects."""
+    return list(run_netlist_mutants(folder / "netlist", seed, NETLIST_MUTANTS, print))
+
+
 # Each fills the list of its name in the record.
-CAMPAIGNS: dict[str, Campaign] = {"planted": _planted}
+CAMPAIGNS: dict[str, Campaign] = {"planted": _planted, "netlist": _netlist}
 
 
 def mutate(
