@@ -63,7 +63,7 @@ module fault_site #(
   always @(posedge fault_harness.clk) begin
     if (fault_harness.seeding) begin
       // A seed of few ones spreads over all bits, and is not 0.
-      mixed = fault_harness.seed + Golden * (Index + 1);
+      mixed = fault_harness.seed + Golden * {32'd0, Index[31:0] + 32'd1};
       mixed = (mixed ^ (mixed >> 30)) * 64'hbf58476d1ce4e5b9;
       mixed = (mixed ^ (mixed >> 27)) * 64'h94d049bb133111eb;
       mixed = after((mixed ^ (mixed >> 31)) | 64'd1);
