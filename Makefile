@@ -75,6 +75,12 @@ plans: setup .venv/.test-stamp ## plans of bitstream lengths side by side, each 
 combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and source on digits: docs/combinations.md (takes an hour)
 	@$(BIN)/python -m benchmarks.combinations $(ARGS)
 
+.PHONY: faults
+faults: setup .venv/.test-stamp ## inject faults into the simulated netlist, beside a binary design: docs/faults.md (25 minutes)
+	@$(BIN)/python -m tb plan $(if $(NET),--net '$(NET)')
+	@$(BIN)/python -m tb generate $(if $(NET),--net '$(NET)')
+	@$(BIN)/python -m tb faults $(if $(NET),--net '$(NET)') $(ARGS)
+
 # --- set-up ---------------------------------------------------------------------------------------
 
 .PHONY: setup
@@ -204,7 +210,7 @@ help: ## this list
 	@echo "  NET=networks/NAME      another network"
 	@echo "  LENGTH=n               bitstream length of every layer"
 	@echo "  ARGS='--prune .05'     more options, to plan lengths or to compress: see run --help"
-	@echo "variables of 'make area' and 'make plans':"
+	@echo "variables of 'make area', 'make plans' and 'make faults':"
 	@echo "  NET=networks/NAME      another network"
 	@echo "  ARGS='--only mixed'    more options: see python -m benchmarks.area or .plans --help"
 	@echo "variables of 'make test', 'quick' and 'lint':"

@@ -23,7 +23,10 @@ from model.errors import CertibitError, InputError
 from model.limits import MAX_LENGTH
 from model.network import load_network
 from model.source_choice import Adder, Encoding, SourceKind
-from tb import flow
+from tb import fault_campaign, flow
+from tb.campaigns import FAULTS_FILE
+from tb.fault_tables import print_faults
+from tb.simulators import find_simulator
 from tb.summary import print_summary
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -370,6 +373,45 @@ def signoff(
     report = flow.simulate_and_sign_off(network, net, design, folder, simulators, vectors, _say)
     print_summary(report, console)
     _finish(report.verdict)
+
+
+@app.command()
+def faults(
+    net: Net = _SHIPPED,
+    build: Build = Path("build"),
+    rates: Annotated[
+        str, typer.Option(help="Probabilities of a fault, per bit and cycle.")
+    ] = "1e-4,1e-3,1e-2,1e-1",
+    vectors: Annotated[int, typer.Option(help="Test vectors of each rate.")] = 300,
+    singles: Annotated[
+        int, typer.Option(help="Single faults of each block and kind, at most; 0: none.")
+    ] = 200,
+    single_vectors: Annotated[int, typer.Option(help="Vectors that a single fault sees.")] = 3,
+    seed: Annotated[int, typer.Option(help="Everything random comes from it.")] = 1,
+    binary: Annotated[
+        bool, typer.Option(help="Also strike a binary design of the same network.")
+    ] = True,
+    sim: Annotated[SimulatorName, typer.Option(help="Simulator.")] = SimulatorName.VERILATOR,
+    jobs: Annotated[int, typer.Option(help="Simulations at a time.")] = os.cpu_count() or 1,
+) -> None:
+    """Inject faults into the simulated netlist of a planned network."""
+    request = fault_campaign.FaultRequest(
+        tuple(_numbers(rates, float, "rates", "--rates", "give numbers: 1e-4,1e-2") or ()),
+        vectors,
+        singles,
+        single_vectors,
+        seed,
+        binary,
+        jobs,
+    )
+    folder = build / load_network(net).description.name
+    design = flow.read_design(folder)
+    simulator = find_simulator(sim.value)
+    record = fault_campaign.run_campaign(design, folder, simulator, request, _say)
+    if record is None:
+        raise typer.Exit(1)
+    print_faults(record, Console(highlight=False))
+    _say(f"record in {folder / FAULTS_FILE}")
 
 
 def main() -> None:
