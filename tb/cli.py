@@ -386,7 +386,7 @@ def faults(
     singles: Annotated[
         int, typer.Option(help="Single faults of each block and kind, at most; 0: none.")
     ] = 200,
-    single_vectors: Annotated[int, typer.Option(help="Vectors that a single fault sees.")] = 3,
+    single_vectors: Annotated[int, typer.Option(help="Vectors that a single fault sees.")] = 2,
     seed: Annotated[int, typer.Option(help="Everything random comes from it.")] = 1,
     binary: Annotated[
         bool, typer.Option(help="Also strike a binary design of the same network.")

@@ -34,6 +34,7 @@ _KNOWN = {"x streams", "w streams", "products", "weights"}
 # Jumps of one neuron that are counted out; more are a part of the normal distribution.
 _JUMPS = 6
 _FEW_JUMPS = 1.0
+_NEVER = 1e-9
 # A count that does not vary, for the normal distribution's sake.
 _TINY = 1e-9
 
@@ -189,12 +190,11 @@ def _output_error(
     """Predict the rms error of the outputs at one rate."""
     width = design.manifest.operand_width
     vectors = len(features)
-    top = (1 << width) - 1
     signs = np.sign(features).astype(np.float64)
     signs[signs == 0] = 1.0
     golden_operands = np.abs(features).astype(np.int64)
-    # Probability of every value of every operand; at first they are known.
-    pmf = np.eye(top + 1)[golden_operands]
+    # Probability of every value of every operand; those of the first layer are known.
+    pmf: Floats | None = None
     slopes: Floats | None = None
     covariance = np.zeros((0, 0))
     for index, layer in enumerate(design.manifest.layers):
@@ -203,16 +203,21 @@ def _output_error(
         s = np.sign(weights).T[None] * signs[:, :, None]
         lanes = np.arange(layer.fan_in)
         golden = np.einsum("vij,vij->vj", s, tables.golden[golden_operands, lanes])
-        given = np.einsum("vih,hij->vij", pmf, tables.mean)
-        second = np.einsum("vih,hij->vij", pmf, tables.mean**2)
-        within = np.einsum("vih,hij->vij", pmf, tables.variance)
+        if pmf is None:
+            given = tables.mean[golden_operands, lanes]
+            second = given**2
+            within = tables.variance[golden_operands, lanes]
+        else:
+            given = _expected(pmf, tables.mean)
+            second = _expected(pmf, tables.mean**2)
+            within = _expected(pmf, tables.variance)
         mean = (s * given).sum(axis=1)
         variance = (within + np.maximum(second - given**2, 0.0)).sum(axis=1)
         if slopes is not None:
             # Covariance of the layer before, by mean slopes; its diagonal is in `second` already.
-            g = s * np.einsum("vih,hij->vij", slopes, tables.mean)
+            g = s * _expected(slopes, tables.mean)
             off = covariance - np.diag(np.diag(covariance))
-            variance += np.einsum("vij,ik,vkj->vj", g, off, g, optimize=True)
+            variance += (g * (off @ g)).sum(axis=1)
         # Jumps of the sign cycle: of products counted as they are down, of complements up.
         synapse = weights.T[None] != 0
         up = ((s < 0) & synapse).sum(axis=1)
@@ -230,6 +235,13 @@ def _output_error(
         covariance = tables.shared
         signs = np.ones((vectors, layer.outputs))
     raise AssertionError("a network has a last layer")
+
+
+def _expected(weights: Floats, table: Floats) -> Floats:
+    """Return, lane by lane, the weighted sums of a table over its values: (vectors, lanes, outputs)."""
+    lanes = np.matmul(weights.transpose(1, 0, 2), table.transpose(1, 0, 2))
+    result: Floats = lanes.transpose(1, 0, 2)
+    return result
 
 
 def _values(counts: Floats, layer: Layer, width: int) -> NDArray[np.int64]:
@@ -297,21 +309,28 @@ def _reencoded(
     below[..., -1] = 1.0
     for number in range(-half, half + 1):
         chance = chances[..., number + half, None]
-        z = (edges - (mean + number * length)[..., None]) / sigma[..., None]
-        below[..., 1:-1] += chance * _normal(z)
-        density[..., 1:-1] += chance * np.exp(-np.clip(z * z, 0, 1400) / 2) / math.sqrt(2 * math.pi)
+        if float(chance.max()) < _NEVER:
+            continue
+        z = ((edges - (mean + number * length)[..., None]) / sigma[..., None]).astype(np.float32)
+        bell = np.exp(-np.clip(z * z, 0, 160) / 2) / np.float32(math.sqrt(2 * math.pi))
+        below[..., 1:-1] += chance * _normal(z, bell)
+        density[..., 1:-1] += chance * bell
     density /= sigma[..., None]
     # A value's probability falls by the density at its upper edge and rises by that at its lower.
     return np.diff(below, axis=-1), -np.diff(density, axis=-1)
 
 
-def _normal(z: Floats) -> Floats:
-    """Return the normal distribution function, to 1e-7 (Abramowitz and Stegun, 26.2.17)."""
-    t = 1 / (1 + 0.2316419 * np.abs(z))
-    series = t * (
-        0.319381530
-        + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))
-    )
-    upper = np.exp(-np.clip(z * z, 0, 1400) / 2) / math.sqrt(2 * math.pi) * series
-    result: Floats = np.where(z > 0, 1 - upper, upper)
-    return result
+def _normal(z: NDArray[np.float32], bell: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the normal distribution function, to 1e-6 (Abramowitz and Stegun, 26.2.17).
+
+    Parameters
+    ----------
+    z, bell : numpy.ndarray
+        The variable and the density there.
+    """
+    t = 1 / (1 + np.float32(0.2316419) * np.abs(z))
+    series = np.zeros_like(t)
+    for factor in (1.330274429, -1.821255978, 1.781477937, -0.356563782, 0.319381530):
+        series = (series + np.float32(factor)) * t
+    upper = bell * series
+    return np.where(z > 0, 1 - upper, upper)
