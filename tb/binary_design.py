@@ -1,7 +1,7 @@
 """The same network as an 8-bit multiply-accumulate design, to compare faults with.
 
-Its operands, weights and biases are the stochastic design's own integers, its streams, registers and
-re-encoding the same modules; only the layers are plain binary arithmetic, and exact.
+Its operands, weights and biases are the stochastic design's own integers, its streams, registers
+and re-encoding the same modules; only the layers are plain binary arithmetic, and exact.
 """
 
 from __future__ import annotations

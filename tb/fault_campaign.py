@@ -1,7 +1,7 @@
 """Campaigns of injected faults: `certibit faults`.
 
-Random faults at given rates, whose output error and accuracy make curves; and single faults, each of
-which is masked, detected, silent or ends in a hang. The design is played beside a binary
+Random faults at given rates, whose output error and accuracy make curves; and single faults, each
+of which is masked, detected, silent or ends in a hang. The design is played beside a binary
 multiply-accumulate design of the same network. Every result goes into a journal, so that an
 interrupted campaign is taken up where it was.
 """
@@ -129,7 +129,9 @@ class FaultRequest:
                 "use at least 1 and at most --vectors",
             )
         if self.singles < 0 or self.jobs < 1:
-            raise InputError("a number is negative", "--singles, --jobs", "use 0 or more, 1 or more")
+            raise InputError(
+                "a number is negative", "--singles, --jobs", "use 0 or more, 1 or more"
+            )
         for rate in self.rates:
             if not 1e-7 <= rate <= _HIGHEST_RATE:
                 raise InputError(
@@ -231,7 +233,9 @@ def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
     centre = share + z * z / (2 * trials)
     spread = z * math.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
     scale = 1 + z * z / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    # Whole numbers of hits at the ends: rounding must not leave the range.
+    low = 0.0 if hits == 0 else (centre - spread) / scale
+    return low, 1.0 if hits == trials else (centre + spread) / scale
 
 
 # --- curves ---------------------------------------------------------------------------------------
@@ -356,9 +360,7 @@ def judge(outcome: Outcome, job: Job, subject: Subject, host: str) -> str:
     return "masked" if same else "silent"
 
 
-def play_singles(
-    subject: Subject, block: str, kind: Kind, request: FaultRequest
-) -> dict[str, int]:
+def play_singles(subject: Subject, block: str, kind: Kind, request: FaultRequest) -> dict[str, int]:
     """Play the single faults of a block; return how many came to what."""
     quiet = Job(vectors=request.single_vectors, drain=64)
     reference = subject.bench.run([quiet])[0]
@@ -455,7 +457,9 @@ def _harmless(subject: Subject, request: FaultRequest, say: Callable[[str], None
     outcome = subject.bench.run([Job(vectors=request.vectors)])[0]
     count = request.vectors
     if outcome.hung or not outcome.whole(count, subject.outputs):
-        say(f"FAIL: the {subject.name} design with fault sites gives no whole results without faults")
+        say(
+            f"FAIL: the {subject.name} design with fault sites gives no whole results without faults"
+        )
         return False
     wrong = outcome.counts(count, subject.outputs) != subject.golden[:count]
     if wrong.any():
@@ -667,8 +671,8 @@ def _notes(
         told = ", ".join(f"{place} {number:,}" for place, number in sorted(bits.items()))
         notes.append(f"bits of the {subject.name} design: {told}")
     notes.append(
-        "weights, counters, source state, operand registers and control are binary in the stochastic"
-        " design, too"
+        "weights, counters, source state, operand registers and control are binary in the"
+        " stochastic design, too"
     )
     for (place, rate), matched in rates.items():
         if matched > _HIGHEST_RATE:

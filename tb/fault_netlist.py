@@ -1,7 +1,7 @@
 """Fault sites in a design's netlist: which signals it has, what each is, and how it is cut open.
 
-Yosys reads hand-written and generated RTL and writes one flat netlist of words: registers, gates and
-named wires. Every signal that is chosen here gets a `fault_site` between its driver and its readers.
+Yosys reads hand-written and generated RTL and writes one flat netlist of words: registers, gates
+and named wires. Every signal chosen here gets a `fault_site` between its driver and its readers.
 Bits that no gate drives have none: a weight of zero is no synapse, and its wires are not there in
 silicon either.
 """
@@ -224,8 +224,8 @@ def add_sites(module: dict[str, Any]) -> list[Site]:
 class _Cut:
     """A signal to be cut open: `ports` are the cells' ports on the one side of the site.
 
-    Each port is (cell, port, index in the port). For a wire these are drivers; for a register's next
-    value and for constants they are readers.
+    Each port is (cell, port, index in the port). For a wire these are drivers; for a register's
+    next value and for constants they are readers.
     """
 
     name: str
@@ -295,8 +295,8 @@ class _Netlist:
     def take(self, bits: Sequence[Bit]) -> list[int]:
         """Return which bits of a wire are free for a site of a wire, and take them.
 
-        Taken are bits that gates drive: not constants, nor inputs of the design, nor registers, which
-        are cut before.
+        Taken are bits that gates drive: not constants, nor inputs of the design, nor registers,
+        which are cut before.
         """
         free = []
         for index, bit in enumerate(bits):
@@ -436,7 +436,7 @@ def _dense_bank_cuts(netlist: _Netlist, instance: str) -> Iterator[_Cut]:
     for number, plane in enumerate(planes):
         mine = []
         for kind in ("$and", "$or"):
-            # Planes of the same bits, all zero for instance, are read in the order of their numbers.
+            # Planes of the same bits, all zero for instance, are read in their numbers' order.
             found = next((reader for reader in readers[kind] if reader[2] == plane), None)
             if found is not None and (kind == "$or" or number < len(planes) - 1):
                 readers[kind].remove(found)

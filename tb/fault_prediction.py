@@ -1,16 +1,18 @@
 """What theory says of faults on streams and weights: the output error without a simulation.
 
-A fault makes of a bit that is 1 with probability p one that is 1 with probability a p + b: a flip of
-probability e has a = 1 - 2e, b = e; held at 0, a = 1 - e, b = 0; held at 1, a = 1 - e, b = e. For an AND
-gate with flips on x, w and y this is THEORY's x'w'(1 - 2e) + e. Here it is applied to the very bits that
-the sources give, cycle by cycle, so that mean and variance of every count follow; from there on:
+A fault makes of a bit that is 1 with probability p one that is 1 with probability a p + b: a flip
+of probability e has a = 1 - 2e, b = e; held at 0, a = 1 - e, b = 0; held at 1, a = 1 - e, b = e.
+For an AND gate with flips on x, w and y this is THEORY's x'w'(1 - 2e) + e. Here it is applied to
+the very bits that the sources give, cycle by cycle, so that mean and variance of every count
+follow; from there on:
 
-- The sign cycle. Layers whose inputs have signs take L times the number of negative products off at
-  once, by the same adder: a product that is struck in that one cycle weighs as much as L of the others.
+- The sign cycle. Layers whose inputs have signs take L times the number of negative products off
+  at once, by the same adder: a product that is struck in that one cycle weighs as much as L others.
   Its jumps are counted out where they are few, else they are taken into the normal distribution.
-- Re-encoding. A hidden count is taken as a normal variable (and jumps), and re-encoded value by value.
-- A struck input bit strikes all neurons of the layer at once: the covariance of a layer's neurons is
-  carried to the next layer by their mean slopes. That of later hidden layers is neglected.
+- Re-encoding. A hidden count is taken as a normal variable (and jumps), and re-encoded value by
+  value.
+- A struck input bit strikes all neurons of the layer at once: the covariance of a layer's neurons
+  is carried to the next layer by their mean slopes. That of later hidden layers is neglected.
 """
 
 from __future__ import annotations
@@ -111,7 +113,12 @@ class _Tables:
 
 
 def _tables(
-    layer: Layer, weights: NDArray[np.int64], width: int, places: frozenset[str], kind: Kind, e: float
+    layer: Layer,
+    weights: NDArray[np.int64],
+    width: int,
+    places: frozenset[str],
+    kind: Kind,
+    e: float,
 ) -> _Tables:
     length = layer.bitstream_length
     values = 1 << width
@@ -238,7 +245,7 @@ def _output_error(
 
 
 def _expected(weights: Floats, table: Floats) -> Floats:
-    """Return, lane by lane, the weighted sums of a table over its values: (vectors, lanes, outputs)."""
+    """Return a table's weighted sums over its values, shape (vectors, lanes, outputs)."""
     lanes = np.matmul(weights.transpose(1, 0, 2), table.transpose(1, 0, 2))
     result: Floats = lanes.transpose(1, 0, 2)
     return result

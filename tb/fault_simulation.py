@@ -56,8 +56,8 @@ class Job:
     seed : int
         Of the sites' generators.
     site, bit, cycle : int
-        A single fault's place, in place of random ones if `site` is not negative, and for a flip the
-        cycle after the first beat was offered.
+        A single fault's place, in place of random ones if `site` is not negative, and for a flip
+        the cycle after the first beat was offered.
     first, vectors : int
         Which vectors.
     drain : int
@@ -274,7 +274,8 @@ def _harness_text(manifest: Manifest, top: str) -> str:
     longest = max(layer.bitstream_length for layer in manifest.layers)
     beats = beats_per_packet(manifest)
     widest = max(
-        beats, *(max(layer.fan_in, layer.outputs, layer.bitstream_length) for layer in manifest.layers)
+        beats,
+        *(max(layer.fan_in, layer.outputs, layer.bitstream_length) for layer in manifest.layers),
     )
     return environment.get_template(f"{FAULT_HARNESS}.v.j2").render(
         top=top,
@@ -327,5 +328,3 @@ def _call(
             command[0],
             "read the message; the netlist is what tb/fault_netlist.py made",
         )
-
-

@@ -20,7 +20,7 @@ def print_faults(record: FaultRecord, console: Console) -> None:
     """
     vectors = record.curves[0].vectors if record.curves else 0
     curves = Table(
-        title=f"{record.network}: random faults, {vectors} vectors; errors in units of the weighted sum"
+        title=f"{record.network}: random faults, {vectors} vectors; errors of the weighted sum"
     )
     for heading in ("design", "signals", "kind", "normalised"):
         curves.add_column(heading)
