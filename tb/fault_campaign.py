@@ -457,9 +457,7 @@ def _harmless(subject: Subject, request: FaultRequest, say: Callable[[str], None
     outcome = subject.bench.run([Job(vectors=request.vectors)])[0]
     count = request.vectors
     if outcome.hung or not outcome.whole(count, subject.outputs):
-        say(
-            f"FAIL: the {subject.name} design with fault sites gives no whole results without faults"
-        )
+        say(f"FAIL: the {subject.name} design with fault sites gives no results without faults")
         return False
     wrong = outcome.counts(count, subject.outputs) != subject.golden[:count]
     if wrong.any():
