@@ -165,7 +165,7 @@ class Subject:
     @property
     def outputs(self) -> int:
         """Beats of an output packet."""
-        return self.golden.shape[1]
+        return int(self.golden.shape[1])
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Return the curves' signals that this design has."""

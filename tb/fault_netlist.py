@@ -76,6 +76,7 @@ _WIRES = {
     "binary_layer.weight": "weights",
     "binary_layer.weight_sign": "weights",
     "binary_layer.product": "products",
+    "binary_layer.minus": "products",
 }
 # Sources without a state of their own count with the layer's cycle counter.
 _COUNTING_SOURCES = ("sc_counter_source", "sc_sobol_source")
@@ -274,10 +275,13 @@ class _Netlist:
 
     def scope(self, name: str) -> tuple[str, str, str]:
         """Return the instance that a signal stands in, its module, and its own name there."""
-        instance, _, own = name.rpartition(".")
-        if "$func$" in name or instance not in self.modules:
+        instance = "" if "$func$" in name else name.rpartition(".")[0]
+        # Names of generate blocks stand between an instance and its signals.
+        while instance and instance not in self.modules:
+            instance = instance.rpartition(".")[0]
+        if not instance:
             return "", "", name
-        return instance, self.modules[instance], own
+        return instance, self.modules[instance], name[len(instance) + 1 :]
 
     def layer(self, instance: str) -> str:
         """Return the layer's part of an instance's path: ``u_layer_0``."""
@@ -387,7 +391,7 @@ def _wire_cuts(netlist: _Netlist) -> Iterator[_Cut]:
     for name in order:
         bits = netlist.wires[name]
         instance, module, own = netlist.scope(name)
-        plain = re.sub(r"\[\d+\]$", "", own)
+        plain = re.sub(r"\[\d+\]$", "", own.rpartition(".")[2])
         place = _WIRES.get(f"{module}.{plain}")
         if place is None:
             if "$" in name or len(bits) > _CONTROL_WIRE_BITS or own.endswith("_d"):
@@ -478,7 +482,7 @@ def _constant_readers(
 
 def _planes(netlist: _Netlist, instance: str) -> list[list[Bit]]:
     """Return the constant planes of a bank's weights, the one of magnitude one last."""
-    planes = []
+    planes: list[list[Bit]] = []
     while (name := f"{instance}.weight_plane[{len(planes)}]") in netlist.wires:
         planes.append(netlist.wires[name])
     return planes

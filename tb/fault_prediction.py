@@ -261,7 +261,9 @@ def _jump_moments(
     up: NDArray[np.int64], down: NDArray[np.int64], jump: float, length: int
 ) -> tuple[Floats, Floats]:
     """Return mean and variance of what is struck in the sign cycle."""
-    return jump * (up - down) * length, jump * (1 - jump) * (up + down) * float(length) ** 2
+    shift: Floats = jump * (up - down) * length
+    spread: Floats = jump * (1 - jump) * (up + down) * float(length) ** 2
+    return shift, spread
 
 
 def _jump_pmf(up: NDArray[np.int64], down: NDArray[np.int64], jump: float) -> Floats:
@@ -312,7 +314,8 @@ def _reencoded(
     step = length / 2.0 ** (width + layer.scale_exponent)
     edges = np.ceil((np.arange((1 << width) - 1) + 0.5) * step) - 0.5
     shape = (*mean.shape, len(edges) + 2)
-    below, density = np.zeros(shape), np.zeros(shape)
+    below: Floats = np.zeros(shape)
+    density: Floats = np.zeros(shape)
     below[..., -1] = 1.0
     for number in range(-half, half + 1):
         chance = chances[..., number + half, None]
@@ -324,7 +327,9 @@ def _reencoded(
         density[..., 1:-1] += chance * bell
     density /= sigma[..., None]
     # A value's probability falls by the density at its upper edge and rises by that at its lower.
-    return np.diff(below, axis=-1), -np.diff(density, axis=-1)
+    pmf: Floats = np.diff(below, axis=-1)
+    slopes: Floats = -np.diff(density, axis=-1)
+    return pmf, slopes
 
 
 def _normal(z: NDArray[np.float32], bell: NDArray[np.float32]) -> NDArray[np.float32]:

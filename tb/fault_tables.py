@@ -28,9 +28,9 @@ def print_faults(record: FaultRecord, console: Console) -> None:
         curves.add_column(heading, justify="right")
     for curve in record.curves:
         for number, point in enumerate(curve.points):
-            names = (curve.design, curve.place, curve.kind, curve.normalisation)
+            headings = (curve.design, curve.place, curve.kind, curve.normalisation)
             curves.add_row(
-                *(names if number == 0 else ("", "", "", "")),
+                *(headings if number == 0 else ("", "", "", "")),
                 f"{point.rate:.3g}",
                 f"{point.faults_per_inference:,.4g}",
                 _number(point.rms_error),
@@ -46,9 +46,9 @@ def print_faults(record: FaultRecord, console: Console) -> None:
         outcomes.add_column(heading)
     for heading in ("injected", "masked", "detected", "silent", "hung"):
         outcomes.add_column(heading, justify="right")
-    before = ("", "")
+    before: tuple[str, str] = ("", "")
     for outcome in record.outcomes:
-        names = (outcome.design, outcome.block)
+        names: tuple[str, str] = (outcome.design, outcome.block)
         outcomes.add_row(
             *(names if names != before else ("", "")),
             outcome.kind,

@@ -84,9 +84,19 @@ def test_every_signal_of_the_netlist_has_its_place(simulator: str) -> None:
     # Five planes and two signs of each synapse.
     assert bits["weights"] == 7 * bits["products"]
     assert bits["source state"] == 4 + 4
+    assert not [site for site in subject.bench.sites if site.block == "top: products"]
     names = [site.name for site in subject.bench.sites]
     assert len(names) == len(set(names))
     assert {site.index for site in subject.bench.sites} == set(range(len(names)))
+
+
+@pytest.mark.parametrize("simulator", ["icarus"])
+def test_signals_of_generate_blocks_are_of_their_module(simulator: str) -> None:
+    sites = [s for s in subjects(simulator)[1].bench.sites if s.name.endswith(".minus")]
+    # A sign a neuron.
+    assert len(sites) == 5 + 3
+    assert {site.place for site in sites} == {"products"}
+    assert {site.block for site in sites} == {"layer 0: products", "layer 1: products"}
 
 
 @pytest.mark.parametrize("simulator", ["icarus"])
