@@ -261,8 +261,8 @@ def _jump_moments(
     up: NDArray[np.int64], down: NDArray[np.int64], jump: float, length: int
 ) -> tuple[Floats, Floats]:
     """Return mean and variance of what is struck in the sign cycle."""
-    shift: Floats = jump * (up - down) * length
-    spread: Floats = jump * (1 - jump) * (up + down) * float(length) ** 2
+    shift: Floats = (up - down).astype(np.float64) * (jump * length)
+    spread: Floats = (up + down).astype(np.float64) * (jump * (1 - jump) * length**2)
     return shift, spread
 
 
