@@ -260,7 +260,8 @@ def test_sites_that_change_a_count_end_the_campaign(
 def test_both_simulators_inject_the_same_faults(simulator: str) -> None:
     jobs = [
         Job(vectors=24),
-        Job(places=("products", "counters", "control"), rate=0.005, seed=5, vectors=24),
+        # Not control: without its load a register is X in Icarus, and anything in Verilator.
+        Job(places=("products", "counters"), rate=0.005, seed=5, vectors=24),
         Job("stuck-at-1", places=STREAMS, rate=0.1, seed=6, vectors=24),
     ]
     for ours, others in zip(subjects(simulator), subjects("icarus"), strict=True):
