@@ -92,6 +92,10 @@ mutate: setup .venv/.test-stamp ## plant defects one by one: the sign-off must k
 coverage: setup .venv/.test-stamp ## code and functional coverage of the benches, held to the testplan (takes 20 minutes)
 	@$(BIN)/python -m tb coverage $(ARGS)
 
+.PHONY: faults
+faults: setup .venv/.test-stamp ## inject faults into the simulated netlist, beside a binary design: docs/faults.md (25 minutes)
+	@$(BIN)/python -m tb faults $(if $(NET),--net '$(NET)') $(ARGS)
+
 # --- set-up ---------------------------------------------------------------------------------------
 
 .PHONY: setup
@@ -235,7 +239,7 @@ help: ## this list
 	@echo "  LENGTH=n               bitstream length of every layer"
 	@echo "  ARGS='--prune .05'     more options, to plan lengths or to compress: see run --help"
 	@echo "  'make signoff' takes SIM, VECTORS, NET and ARGS, 'make mutate' SIM and ARGS"
-	@echo "variables of 'make area' and 'make plans':"
+	@echo "variables of 'make area', 'make plans' and 'make faults':"
 	@echo "  NET=networks/NAME      another network"
 	@echo "  ARGS='--only mixed'    more options: see python -m benchmarks.area or .plans --help"
 	@echo "variables of 'make test', 'quick' and 'lint':"

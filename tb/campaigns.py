@@ -160,19 +160,22 @@ class FaultPoint(CampaignRecord):
         Their mean number for each vector.
     rms_error, predicted_rms_error : float
         Of the output, in units of its weighted sum, against the run without faults; the prediction
-        is None where there is none.
+        is None where there is none, the error where no vector gave a whole result.
     accuracy, accuracy_low, accuracy_high : float
         Share of right classes and its 95 % interval.
+    lost : int
+        Vectors without a whole result: not in the error, and of no right class.
     """
 
     rate: float
     injected: int
     faults_per_inference: float
-    rms_error: float
+    rms_error: float | None
     predicted_rms_error: float | None
     accuracy: float
     accuracy_low: float
     accuracy_high: float
+    lost: int = 0
 
 
 class FaultCurve(CampaignRecord):
@@ -183,8 +186,9 @@ class FaultCurve(CampaignRecord):
     design : {'stochastic', 'binary'}
         The design itself, or an 8-bit multiply-accumulate design of the same network.
     place : str
-        Where faults strike: ``streams``, ``source state``, ``weights``, ``counters``, ``control``,
-        ``operands``, ``products``, ``accumulators``.
+        Where faults strike: ``streams`` (all of ``x streams``, ``w streams``, ``products``),
+        ``source words``, ``source state``, ``weights``, ``counters``, ``operands``, ``control``, or
+        ``datapath``: all but control.
     kind : {'flip', 'stuck-at-0', 'stuck-at-1'}
         What they do.
     normalisation : {'per cycle', 'per inference'}

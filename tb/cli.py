@@ -22,13 +22,17 @@ from rich.console import Console
 from model.compression import compression_recipe
 from model.errors import CertibitError, DesignFailure, InputError
 from model.limits import MAX_LENGTH
+from model.manifest import MANIFEST_FILE
 from model.network import load_network
 from model.source_choice import Adder, Encoding, SourceKind
-from tb import flow
+from tb import fault_campaign, flow
+from tb.campaigns import FAULTS_FILE
 from tb.coverage import print_verdict, run_campaign
+from tb.fault_tables import print_faults
 from tb.mutation import mutate
 from tb.mutation_tables import all_killed, print_mutation
 from tb.reporting import REPORT_FILE
+from tb.simulators import find_simulator
 from tb.summary import print_summary
 
 _SHIPPED = flow.SHIPPED_NETWORK
@@ -413,6 +417,48 @@ def coverage(
     verdict = run_campaign(build / "coverage", jobs)
     print_verdict(verdict, Console(highlight=False))
     _finish("FAIL" if verdict.faults else "PASS")
+
+
+@app.command()
+def faults(
+    net: Net = _SHIPPED,
+    build: Build = Path("build"),
+    rates: Annotated[
+        str, typer.Option(help="Probabilities of a fault, per bit and cycle.")
+    ] = "1e-4,1e-3,1e-2,1e-1",
+    vectors: Annotated[int, typer.Option(help="Test vectors of each rate.")] = 300,
+    singles: Annotated[
+        int, typer.Option(help="Single faults of each block and kind, at most; 0: none.")
+    ] = 200,
+    single_vectors: Annotated[int, typer.Option(help="Vectors that a single fault sees.")] = 2,
+    seed: Annotated[int, typer.Option(help="Everything random comes from it.")] = 1,
+    binary: Annotated[
+        bool, typer.Option(help="Also strike a binary design of the same network.")
+    ] = True,
+    sim: Annotated[SimulatorName, typer.Option(help="Simulator.")] = SimulatorName.VERILATOR,
+    jobs: Annotated[int, typer.Option(help="Simulations at a time.")] = os.cpu_count() or 1,
+) -> None:
+    """Inject faults into the simulated netlist of a network, as it is planned."""
+    request = fault_campaign.FaultRequest(
+        tuple(_numbers(rates, float, "rates", "--rates", "give numbers: 1e-4,1e-2") or ()),
+        vectors,
+        singles,
+        single_vectors,
+        seed,
+        binary,
+        jobs,
+    )
+    folder = build / load_network(net).description.name
+    if not (folder / MANIFEST_FILE).exists():
+        flow.plan_network(net, folder, flow.DesignRequest())
+        flow.generate(flow.read_design(folder), folder)
+    design = flow.read_design(folder)
+    simulator = find_simulator(sim.value)
+    record = fault_campaign.run_campaign(design, folder, simulator, request, _say)
+    if record is None:
+        raise typer.Exit(1)
+    print_faults(record, Console(highlight=False))
+    _say(f"record in {folder / FAULTS_FILE}")
 
 
 def main() -> None:

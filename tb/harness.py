@@ -28,7 +28,7 @@ INPUTS_FILE = "inputs.npz"
 CYCLES_FILE = "cycles.json"
 IDENTITY_FILE = "identity.txt"
 
-_AXIL_INPUTS = (
+AXIL_INPUTS = (
     ("s_axil_awaddr", 12),
     ("s_axil_awprot", 3),
     ("s_axil_awvalid", 1),
@@ -41,7 +41,7 @@ _AXIL_INPUTS = (
     ("s_axil_arvalid", 1),
     ("s_axil_rready", 1),
 )
-_AXIL_OUTPUTS = (
+AXIL_OUTPUTS = (
     ("s_axil_awready", 1),
     ("s_axil_wready", 1),
     ("s_axil_bresp", 2),
@@ -78,9 +78,9 @@ def write_network_harness(manifest: Manifest, folder: Path) -> Path:
             beats=beats_per_packet(manifest),
             depth=max(manifest.vectors, 2 * manifest.layers[0].outputs),
             drain=64 + 2 * sum(layer.bitstream_length for layer in manifest.layers),
-            watchdog=_watchdog(max(layer.bitstream_length for layer in manifest.layers)),
-            axil_inputs=_AXIL_INPUTS,
-            axil_outputs=_AXIL_OUTPUTS,
+            watchdog=watchdog(max(layer.bitstream_length for layer in manifest.layers)),
+            axil_inputs=AXIL_INPUTS,
+            axil_outputs=AXIL_OUTPUTS,
         )
     )
     path = folder / f"{NETWORK_HARNESS}.v"
@@ -128,7 +128,7 @@ def write_layer_harness(
             sign_width=layer.fan_in if layer.input_signed else 0,
             magnitude_width=layer.fan_in * operand_width,
             depth=depth,
-            watchdog=_watchdog(layer.bitstream_length),
+            watchdog=watchdog(layer.bitstream_length),
             result="count" if layer.activation == "none" else "magnitude",
             result_width=result_planes * layer.outputs,
             trace_width=layer.accumulator_width * layer.outputs,
@@ -379,7 +379,7 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _watchdog(longest: int) -> int:
+def watchdog(longest: int) -> int:
     """Return after how many cycles without any progress a design counts as hung."""
     return 16 * longest + 4096
 

@@ -343,6 +343,10 @@ def _coverage(record: CoverageRecord | None) -> dict[str, Any] | None:
     }
 
 
+# Of all places where faults strike, those that say most; the record has the others.
+_DRAWN = ("datapath", "streams", "products", "counters", "accumulators")
+
+
 def _faults(record: FaultRecord | None) -> dict[str, Any] | None:
     """Draw accuracy and error against the rate of faults, for each kind and normalisation."""
     if record is None:
@@ -350,8 +354,15 @@ def _faults(record: FaultRecord | None) -> dict[str, Any] | None:
     plots = []
     for kind in sorted({curve.kind for curve in record.curves}):
         for rule in ("per cycle", "per inference"):
-            own = [c for c in record.curves if c.kind == kind and c.normalisation == rule]
-            if not own:
+            # As many faults strike an inference of the stochastic design as its own rate gives.
+            own = [
+                curve
+                for curve in record.curves
+                if curve.kind == kind
+                and curve.place in _DRAWN
+                and curve.normalisation == (rule if curve.design == "binary" else "per cycle")
+            ]
+            if not any(curve.normalisation == rule for curve in own):
                 continue
             words = {
                 "per cycle": "the same rate in every cycle",
@@ -359,19 +370,30 @@ def _faults(record: FaultRecord | None) -> dict[str, Any] | None:
             }
             title = f"{kind}: {words[rule]}"
             name = f"faults-{kind}-{rule}"
+            across = _rate if rule == "per cycle" else _per_inference
             pair = [
-                reliability(f"{name}-accuracy", own, _accuracy, title, "right classes", share=True),
-                reliability(f"{name}-rms", own, _rms, title, "rms error", share=False),
+                reliability(
+                    f"{name}-accuracy", own, across, _accuracy, title, "right classes", share=True
+                ),
+                reliability(f"{name}-rms", own, across, _rms, title, "rms error", share=False),
             ]
             plots.append([Markup(plot) for plot in pair])
     return {"record": record, "plots": plots}
+
+
+def _rate(point: FaultPoint) -> float:
+    return point.rate
+
+
+def _per_inference(point: FaultPoint) -> float:
+    return point.faults_per_inference
 
 
 def _accuracy(point: FaultPoint) -> float:
     return point.accuracy
 
 
-def _rms(point: FaultPoint) -> float:
+def _rms(point: FaultPoint) -> float | None:
     return point.rms_error
 
 

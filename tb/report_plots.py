@@ -177,7 +177,8 @@ def error_against_length(curve: LengthCurve, measured: float | None) -> str:
 def reliability(
     name: str,
     curves: Sequence[FaultCurve],
-    value: Callable[[FaultPoint], float],
+    across: Callable[[FaultPoint], float],
+    value: Callable[[FaultPoint], float | None],
     title: str,
     axis: str,
     *,
@@ -191,13 +192,16 @@ def reliability(
         Of the plot, among those of a page.
     curves : sequence of FaultCurve
         Of one kind of fault and one normalisation.
+    across : callable
+        Where a point is drawn.
     value : callable
-        What of a point is drawn.
+        What of a point is drawn; None leaves it out.
     title, axis : str
         Title, and label of the upright axis.
     share : bool
         Whether it is a share of vectors, with its 95 % interval, or an error on a log axis.
     """
+    per_cycle = all(curve.normalisation == "per cycle" for curve in curves)
 
     def draw(axes: Axes) -> None:
         axes.set_xscale("log")
@@ -205,17 +209,17 @@ def reliability(
             axes.set_yscale("log")
         of_design = {"stochastic": 0, "binary": 0}
         for curve in curves:
-            points = [p for p in curve.points if p.rate > 0 and (share or value(p) > 0)]
+            points = [p for p in curve.points if p.rate > 0 and (share or value(p))]
             if not points:
                 continue
             marker = _MARKERS[of_design[curve.design] % len(_MARKERS)]
             of_design[curve.design] += 1
             stochastic = curve.design == "stochastic"
             colour = BLUE if stochastic else AMBER
-            rates = [point.rate for point in points]
+            rates = [across(point) for point in points]
             axes.plot(
                 rates,
-                [value(point) for point in points],
+                [value(point) or 0.0 for point in points],
                 color=colour,
                 linestyle="-" if stochastic else "--",
                 marker=marker,
@@ -232,7 +236,7 @@ def reliability(
                 )
             else:
                 predicted = [
-                    (p.rate, p.predicted_rms_error) for p in points if p.predicted_rms_error
+                    (across(p), p.predicted_rms_error) for p in points if p.predicted_rms_error
                 ]
                 axes.plot(
                     [rate for rate, _ in predicted],
@@ -244,12 +248,14 @@ def reliability(
         if share:
             axes.set_ylim(0, 1.02)
             axes.yaxis.set_major_formatter(lambda part, _: f"{part:.0%}")
-        axes.set_xlabel("probability of a fault, per bit and cycle")
+        axes.set_xlabel(
+            "probability of a fault, per bit and cycle" if per_cycle else "faults an inference"
+        )
         axes.set_ylabel(axis)
         axes.set_title(title)
         _legend_below(axes, 2)
 
-    return _svg(name, f"{title}: {axis} against the probability of a fault", draw)
+    return _svg(name, f"{title}: {axis} against faults", draw)
 
 
 def _legend_below(axes: Axes, columns: int) -> None:

@@ -155,14 +155,9 @@ class _VerilatorTask(SimulationTask, cocotb_test.simulator.Verilator):  # type: 
         self._record = waves
 
     def compile(self) -> None:
-        launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("objcache.py"))]
-        self.make_args = [
-            "-j2",
-            # The package's verilated.mk names a `python` that need not be on PATH.
-            f"PYTHON3={_for_make([sys.executable])}",
-            f"OBJCACHE={os.environ.get('OBJCACHE') or _for_make(launcher)}",
-        ]
-        self._asked["CERTIBIT_OBJECT_CACHE"] = str(OBJECT_CACHE)
+        settings, environment = make_settings()
+        self.make_args = ["-j2", *settings]
+        self._asked.update(environment)
         self.lib_dir = str(plain_path(_LIBRARIES))
         super().compile()
 
@@ -182,6 +177,17 @@ class _VerilatorTask(SimulationTask, cocotb_test.simulator.Verilator):  # type: 
 
 
 TASKS: dict[str, type[SimulationTask]] = {"icarus": _IcarusTask, "verilator": _VerilatorTask}
+
+
+def make_settings() -> tuple[list[str], dict[str, str]]:
+    """Return what Verilator's makefiles are to be told: variables, and the environment."""
+    launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("objcache.py"))]
+    settings = [
+        # The package's verilated.mk names a `python` that need not be on PATH.
+        f"PYTHON3={_for_make([sys.executable])}",
+        f"OBJCACHE={os.environ.get('OBJCACHE') or _for_make(launcher)}",
+    ]
+    return settings, {"CERTIBIT_OBJECT_CACHE": str(OBJECT_CACHE)}
 
 
 def _for_make(command: Sequence[str]) -> str:
