@@ -94,7 +94,7 @@ def error_histogram(
         axes.set_xlabel("absolute error, units of the weighted sum")
         axes.set_ylabel("outputs x vectors")
         axes.set_title(f"{layer}: {number}")
-        _legend_below(axes, 2)
+        _legend_below(axes, 3)
 
     return _svg(
         f"hist-{layer}",
@@ -253,7 +253,7 @@ def reliability(
         )
         axes.set_ylabel(axis)
         axes.set_title(title)
-        _legend_below(axes, 2)
+        _legend_below(axes, 3)
 
     return _svg(name, f"{title}: {axis} against faults", draw)
 
