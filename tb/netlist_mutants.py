@@ -7,10 +7,8 @@ proved to be the same design (`tb.equivalence`), else it is a gap and the run fa
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import CertibitError, ToolError
+from model.errors import ToolError
 from model.forward import GoldenNetwork, layer_errors
 from model.plan import Design
 from rtl_gen.generator import TOP_MODULE, generate_rtl, hdl_sources
@@ -102,7 +100,9 @@ def _run_sample(
     folder.mkdir(parents=True, exist_ok=True)
     design = sample.design()
     identity = hashlib.sha256(
-        json.dumps([rtl_digest(), version(), repr(sample), seed, mutants]).encode()
+        json.dumps(
+            [rtl_digest(), _digest("netlist.py"), version(), repr(sample), seed, mutants]
+        ).encode()
     ).hexdigest()
     say(f"{sample.name}: {mutants} mutants by Yosys")
     netlist = _netlist(folder, design, identity, mutants, seed)
@@ -220,9 +220,12 @@ def _judge(
 
 def referee_digest() -> str:
     """Return the hash of what verdicts come from."""
-    here = Path(__file__).parent
-    names = ("equivalence.py", "gate_graph.py", "invariants.py", "layer_frames.py")
-    content = b"\0".join((here / name).read_bytes() for name in names if (here / name).exists())
+    return _digest("equivalence.py", "gate_graph.py", "invariants.py", "layer_frames.py")
+
+
+def _digest(*names: str) -> str:
+    """Return the hash of modules beside this one."""
+    content = b"\0".join((Path(__file__).parent / name).read_bytes() for name in names)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -263,31 +266,3 @@ def table(records: Sequence[NetlistMutant]) -> str:
             f" {outcomes['equivalent']} | {outcomes['gap']} | {share} |"
         )
     return "\n".join(rows)
-
-
-def main() -> int:
-    """Run while this part is developed; `certibit mutate` calls `run_netlist_mutants`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("build/netlist_mutants"))
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--mutants", type=int, default=1200)
-    parser.add_argument("--only", action="append")
-    arguments = parser.parse_args()
-    samples = [s for s in SAMPLES if not arguments.only or s.name in arguments.only]
-    records = run_netlist_mutants(
-        arguments.folder, arguments.seed, arguments.mutants, print, samples
-    )
-    print(table(records))
-    for record in records:
-        if record.outcome == "gap":
-            print(f"GAP {record.id} {record.mode} {record.place} {record.source}: {record.proof}")
-    print(f"score {score(records):.4f}")
-    return int(any(record.outcome == "gap" for record in records))
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except CertibitError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
