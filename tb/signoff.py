@@ -218,8 +218,8 @@ class Inside:
 
     Attributes
     ----------
-    protocol : ProtocolRun
-        The protocol bench in the main simulator.
+    protocol : ProtocolRun or str
+        The protocol bench in the main simulator; or why it was not run.
     protocol_with_x : ProtocolRun or None
         A part of it in a simulator that knows X, where the main one does not.
     streams : sequence of StreamComparison, or str
@@ -230,11 +230,24 @@ class Inside:
         Whether missing streams are the design's fault.
     """
 
-    protocol: ProtocolRun
+    protocol: ProtocolRun | str
     protocol_with_x: ProtocolRun | None
     streams: Sequence[StreamComparison] | str
     bias: Sequence[BiasRun]
     streams_failed: bool = False
+
+
+def nothing_inside(design: Design, why: str) -> Inside:
+    """Return what is known beyond counts if nobody looked.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    why : str
+        Why not.
+    """
+    return Inside(why, None, why, [BiasRun(None, why_none=why) for _ in design.manifest.layers])
 
 
 def witness_errors(design: Design, index: int, counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -401,7 +414,7 @@ def sign_off(
             [
                 run
                 for run in (inside.protocol, inside.protocol_with_x)
-                if run is not None and run.simulator.name == "icarus"
+                if isinstance(run, ProtocolRun) and run.simulator.name == "icarus"
             ],
             why_no_second,
         ),
