@@ -395,7 +395,7 @@ def _simulate_and_sign_off(
     inside = (
         nothing_inside(design, "only counts were asked for")
         if counts_only
-        else _look_inside(design, folder, simulators, main.seed, say)
+        else look_inside(design, folder, simulators, main.seed, say)
     )
     with _told(say, "judge it and write the report"):
         report = sign_off(
@@ -416,14 +416,28 @@ def _simulate_and_sign_off(
         return save_report(report, runs, design, folder, _make_argument(net), page=page)
 
 
-def _look_inside(
+def look_inside(
     design: Design,
     folder: Path,
     simulators: Simulators,
     seed: int,
     say: Say,
 ) -> Inside:
-    """Check the protocol, test for bias; in Icarus look for X, and at the streams of all banks."""
+    """Check the protocol, test for bias; in Icarus look for X, and at the streams of all banks.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    folder : pathlib.Path
+        Its build folder.
+    simulators : Simulators
+        Which simulators to use.
+    seed : int
+        From which the vectors of the bias tests are drawn.
+    say : callable
+        Told what happens.
+    """
     with _told(say, f"check the protocol in {_name(simulators.main)}"):
         protocol = simulate_protocol(design, folder, simulators.main, run_name="protocol")
     with _told(say, f"test each layer for bias in {_name(simulators.main)}"):
