@@ -858,7 +858,12 @@ def test_fail_for_another_identity(simulator: str, tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     report = json.loads((folder / "signoff.json").read_text())
     wrong = {check["id"] for check in report["checks"] if check["verdict"] == "FAIL"}
-    assert wrong == {"identity", "bench-network-icarus", "bench-witness_0-icarus"}
+    assert wrong == {
+        "identity",
+        "protocol-registers",
+        "bench-network-icarus",
+        "bench-witness_0-icarus",
+    }
     told = next(check["detail"] for check in report["checks"] if check["id"] == "identity")
     assert f"its ID register is {other}, not {found[1]}" in told
     assert design.manifest.network == report["network"]
