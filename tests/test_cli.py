@@ -476,7 +476,7 @@ def test_a_full_disk_while_generating(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 def test_a_full_disk_while_simulating(simulator: str, tmp_path: Path) -> None:
-    net = network_folder(tmp_path / "net", (2, 12), length=16, vectors=60)
+    net = network_folder(tmp_path / "net", (2, 12), length=16, vectors=200)
     _, folder = planned(net, tmp_path / "build")
     before = visible_files(folder)
     arguments = ("signoff", "--net", net, "--build", tmp_path / "build", "--sim", simulator)
@@ -491,7 +491,7 @@ def test_a_full_disk_while_simulating(simulator: str, tmp_path: Path) -> None:
     room = recording - 100
     assert (folder / "network_harness.v").stat().st_size <= room
     done = certibit(*arguments, largest_file=room)
-    check_refusal(done, "the simulation recorded", "of 720 words", "the disk is full")
+    check_refusal(done, "the simulation recorded", "of 1200 words", "the disk is full")
     for name in ("signoff.json", "junit.xml", "counts_rtl.npz"):
         assert not (folder / name).exists()
 
