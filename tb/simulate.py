@@ -43,6 +43,7 @@ _PROTOCOL_MODULE = "tb.protocol_bench"
 _ALL_TESTS = "."
 _NO_RADIUS = "^(?!.*hoeffding_radius)"
 _PLAY_TEST = "test_play_all_vectors"
+_SEEDS_WAIVER = Path(__file__).with_name("verilog") / "seeds.vlt"
 # The test that plays failed, or the design itself counted other vectors; a loop without a register,
 # as Verilator ends it.
 _DESIGN_AT_FAULT = (_PLAY_TEST, "test_registers_counted_every_vector", "did not converge")
@@ -341,7 +342,7 @@ def simulate_layer(
         run_dir,
         run_name,
         LAYER_HARNESS,
-        [rtl, harness],
+        [rtl, harness, *([_SEEDS_WAIVER] if registers else [])],
         _LAYER_MODULE,
         seed,
         _PLAY_TEST if seeds else _ALL_TESTS,
