@@ -33,6 +33,8 @@ from tb.coverage_monitors import watch_count_source
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 CLOCK_NS = 10
 WORD_BITS = 32
 

@@ -33,6 +33,8 @@ from tb.coverage_monitors import watch_vector_sink
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 CLOCK_NS = 10
 FIELD_BITS = 16
 

@@ -19,6 +19,8 @@ from tb.sample_networks import sample_network
 from tb.simulate import RTL_FOLDER, simulate_layer
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 STYLES: dict[str, tuple[SourceKind, dict[str, Any]]] = {
     "shared": ("lfsr", {}),
     "lanes": ("lfsr-lane", {}),

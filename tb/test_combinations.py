@@ -19,6 +19,8 @@ from tb.bench_support import BENCH_BUILDS
 from tb.evidence import COUNTS_FILE, load_counts
 from tb.signoff import Signoff
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 5
 SMALL = Settings(hidden=8, epochs=20)
 # The other sources are in `tb.test_styles`.

@@ -25,6 +25,8 @@ from tb.signoff import witness_errors
 from tb.simulate import RTL_FOLDER, simulate_layer
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Shape:

@@ -27,6 +27,8 @@ from tb.sample_networks import sample_network
 from tb.simulate import RTL_FOLDER, rtl_files
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Case:

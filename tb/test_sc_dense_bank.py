@@ -34,6 +34,8 @@ from tb.planes import from_planes, literal, to_planes
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 CLOCK_NS = 10
 WRAPPER = "sc_dense_bank_bench"
 CASE_VARIABLE = "BENCH_CASE"

@@ -32,6 +32,8 @@ from tb.planes import from_planes, literal
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 CLOCK_NS = 10
 
 

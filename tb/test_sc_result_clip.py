@@ -22,6 +22,8 @@ from tb.result_bench import ResultBench, edges, reencoded, stage_tests, write_wr
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 WRAPPER = "sc_result_clip_bench"
 CASE_VARIABLE = "BENCH_CASE"
 

@@ -18,6 +18,8 @@ from tb.simulate import RTL_FOLDER, simulate_network
 from tb.simulators import find_simulator
 from tb.stream_probe import StreamComparison, compare_streams
 
+pytestmark = pytest.mark.slow
+
 CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], SourceKind, dict[str, Any]]] = {
     "smallest": ((1, 1), (1,), "sobol", {"operand_bits": 1, "signed": False}),
     "dense": ((6, 5, 3), (16, 8), "counter", {}),

@@ -26,6 +26,8 @@ from tb.signoff import has_witnesses, witness_errors
 from tb.simulate import RTL_FOLDER, Simulation, simulate_network
 from tb.simulators import find_simulator
 
+pytestmark = pytest.mark.slow
+
 LEAKY = LifNeuron(
     width=10,
     fraction_bits=4,

@@ -539,6 +539,7 @@ def hdl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, 
     return plant
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 def test_a_comparator_with_one_too_many(
     simulator: str, tmp_path: Path, hdl: Callable[[str, str, str], None]
@@ -560,6 +561,7 @@ def test_a_comparator_with_one_too_many(
     assert "<failure" in (folder / "junit.xml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 def test_a_bias_that_is_not_loaded(
     simulator: str, tmp_path: Path, hdl: Callable[[str, str, str], None]
@@ -582,6 +584,7 @@ def test_a_bias_that_is_not_loaded(
     assert report.layers[0].mismatches == (golden != counts).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 def test_an_activation_that_is_cut_instead_of_rounded(
     simulator: str, tmp_path: Path, hdl: Callable[[str, str, str], None]
@@ -597,6 +600,7 @@ def test_an_activation_that_is_cut_instead_of_rounded(
     assert "layer layer_1: " in detail(report, "bench-network-icarus")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 def test_a_design_that_hangs(
     simulator: str, tmp_path: Path, hdl: Callable[[str, str, str], None]
@@ -628,6 +632,7 @@ def check_failed_run(failure: DesignFailure, folder: Path, *words: str) -> None:
         assert word in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 def test_a_design_that_says_unknown_values(
     simulator: str, tmp_path: Path, hdl: Callable[[str, str, str], None]
@@ -672,6 +677,7 @@ def test_the_command_of_the_shipped_network_needs_no_net() -> None:
     assert flow._rerun(inside, Path("build/digits")).endswith("--net networks/digits --build build")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 def test_a_test_filter_in_the_environment_does_not_thin_out_a_sign_off(
     simulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -46,6 +46,8 @@ from tests.sample_campaigns import (
 )
 from tests.test_signoff import fabricate_inside, outcomes
 
+pytestmark = pytest.mark.slow
+
 MAIN = Simulator("verilator", "99.0", Path("nowhere"), {})
 SECOND = Simulator("icarus", "98.0", Path("nowhere"), {})
 RERUN = "WAVES=1 .venv/bin/certibit signoff --net here --build there"
