@@ -85,15 +85,15 @@ combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and sourc
 	@$(BIN)/python -m benchmarks.combinations $(ARGS)
 
 .PHONY: mutate
-mutate: setup .venv/.test-stamp ## plant defects one by one: the sign-off must kill each (takes an hour)
+mutate: setup .venv/.test-stamp ## defects planted in sources, and mutants of netlists: each must be killed (takes long)
 	@$(BIN)/python -m tb mutate $(if $(SIM),--sim '$(SIM)') $(ARGS)
 
 .PHONY: coverage
-coverage: setup .venv/.test-stamp ## code and functional coverage of the benches, held to the testplan (takes 20 minutes)
+coverage: setup .venv/.test-stamp ## code and functional coverage of the benches, held to the testplan (takes long)
 	@$(BIN)/python -m tb coverage $(ARGS)
 
 .PHONY: faults
-faults: setup .venv/.test-stamp ## inject faults into the simulated netlist, beside a binary design: docs/faults.md (25 minutes)
+faults: setup .venv/.test-stamp ## inject faults into the simulated netlist, beside a binary design: docs/faults.md (takes long)
 	@$(BIN)/python -m tb faults $(if $(NET),--net '$(NET)') $(ARGS)
 
 # --- set-up ---------------------------------------------------------------------------------------

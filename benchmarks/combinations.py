@@ -33,10 +33,10 @@ from model.forward import (
     quantised_forward,
 )
 from model.manifest import Layer, manifest_digest
-from model.network import Network, with_gates
+from model.network import Network, save_network, with_gates
 from model.plan import Design, plan_design
 from model.source_choice import Adder, Encoding, SourceKind
-from networks.digits.train import Settings, save_network, train
+from networks.digits.train import Settings, train
 from tb import flow
 from tb.signoff import Signoff
 

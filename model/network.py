@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from model.errors import InputError
-from model.files import read_bytes, read_npz
+from model.files import npz_bytes, read_bytes, read_npz, write_bytes_atomically
 from model.manifest import LifNeuron
 
 NETWORK_FILE = "network.json"
@@ -364,3 +364,25 @@ def _checked_features(
             + ("" if description.input_signed else " without sign (input_signed is false)"),
         )
     return features.astype(np.int16)
+
+
+def save_network(network: Network, folder: Path) -> None:
+    """Write a network as a folder that `load_network` reads.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    folder : pathlib.Path
+        Created where it does not exist.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, NDArray[Any]] = {}
+    for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        arrays |= {f"layer_{index}_weights": weight, f"layer_{index}_biases": bias}
+    test: dict[str, NDArray[Any]] = {"features": network.features, "labels": network.labels}
+    description = network.description
+    write_bytes_atomically(folder / description.weights, npz_bytes(arrays))
+    write_bytes_atomically(folder / description.test_data, npz_bytes(test))
+    text = description.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+    write_bytes_atomically(folder / NETWORK_FILE, text.encode())

@@ -215,6 +215,43 @@ def evaluate_layer(
     return LayerStreams(x_bits, w_bits, products, increments, spikes, voltages, counts)
 
 
+def evaluate_network(
+    layers: Sequence[LayerStructure],
+    weights: Sequence[NDArray[np.integer]],
+    biases: Sequence[NDArray[np.integer]],
+    inputs: NDArray[np.integer],
+    operand_width: int,
+) -> list[LayerStreams]:
+    """Run one vector through all layers, bit by bit.
+
+    Parameters
+    ----------
+    layers : sequence of LayerStructure
+        The layers' parts of the manifest.
+    weights, biases : sequence of numpy.ndarray
+        Of each layer; see `evaluate_layer`.
+    inputs : numpy.ndarray
+        Shape (fan_in of the first layer,), signed magnitudes.
+    operand_width : int
+        Operand width K in bits.
+
+    Returns
+    -------
+    list of LayerStreams
+        Everything that happened, one a layer.
+    """
+    found: list[LayerStreams] = []
+    operands: NDArray[np.integer] | NDArray[np.bool_] = inputs
+    for layer, weight, bias in zip(layers, weights, biases, strict=True):
+        found.append(evaluate_layer(layer, weight, bias, operands, operand_width))
+        spikes = found[-1].spikes
+        if layer.streams and spikes is not None:
+            operands = spikes
+        else:
+            operands = np.array(next_magnitudes(layer, found[-1].counts, operand_width))
+    return found
+
+
 def fire(
     neuron: LifNeuron, increments: Sequence[int], current: int
 ) -> tuple[list[bool], list[int]]:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bias import (
-    BiasTest,
     bias_tests,
     expected_error,
     fresh_seeds,
@@ -27,7 +26,7 @@ from model.errors import SignoffError
 from model.manifest import Layer, LfsrSource
 from model.plan import Design
 from tb.checks import Check, Record, verdict_of
-from tb.simulate import simulate_layer
+from tb.simulate import Simulation, simulate_layer
 from tb.simulators import Simulator
 
 LEVEL = 1e-3
@@ -46,6 +45,12 @@ class BiasTestRecord(Record):
     level: float
     found: float
     detectable: float
+    where: str
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing was found."""
+        return self.p_value >= self.level
 
 
 class BiasRecord(Record):
@@ -69,6 +74,8 @@ class BiasRun:
     ----------
     record : BiasRecord or None
         The tests.
+    simulation : Simulation or None
+        The run that they are of.
     why_none : str
         Why there are none, where there are none.
     failed : bool
@@ -76,7 +83,7 @@ class BiasRun:
     """
 
     record: BiasRecord | None
-    tests: tuple[BiasTest, ...] = ()
+    simulation: Simulation | None = None
     why_none: str = ""
     failed: bool = False
 
@@ -130,7 +137,6 @@ def run_bias_tests(
     except SignoffError as error:
         return BiasRun(None, why_none=str(error), failed=True)
     errors, sums = _errors(layer, weights, biases, inputs, run.counts[0], width)
-    tests = bias_tests(errors, sums, expected_error(layer, weights, width), level, POWER)
     record = BiasRecord(
         layer=layer.name,
         vectors=vectors,
@@ -146,11 +152,14 @@ def run_bias_tests(
                 level=test.level,
                 found=test.found,
                 detectable=test.detectable,
+                where=test.where,
             )
-            for test in tests
+            for test in bias_tests(
+                errors, sums, expected_error(layer, weights, width), level, POWER
+            )
         ],
     )
-    return BiasRun(record, tuple(tests))
+    return BiasRun(record, run)
 
 
 def lfsr_sources(layer: Layer) -> dict[str, LfsrSource]:
@@ -165,12 +174,12 @@ def bias_check(layer: Layer, run: BiasRun) -> Check:
     if run.record is None:
         return Check(id=name, verdict="FAIL" if run.failed else "SKIPPED", detail=run.why_none)
     record = run.record
-    bad = [test for test in run.tests if not test.held]
+    bad = [test for test in record.tests if not test.held]
     drawn = "inputs and seeds" if record.fresh_seeds else "inputs"
     detail = (
         f"{record.vectors} vectors of random {drawn}; with probability {record.power:g} they"
         " find a bias of "
-        + ", ".join(f"{test.detectable:.2g} in {test.name}" for test in run.tests)
+        + ", ".join(f"{test.detectable:.2g} in {test.name}" for test in record.tests)
     )
     if record.vectors < record.vectors_asked:
         detail += (

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from model.files import write_bytes_atomically
 from model.forward import reencode_counts
 from model.plan import Design
 from tb.harness import AXIL_INPUTS, AXIL_OUTPUTS
+from tb.rendering import render_template
 
 BINARY_TOP = "binary_top"
 BINARY_LAYER_SOURCE = Path(__file__).resolve().parent / "verilog" / "binary_layer.v"
@@ -115,12 +115,8 @@ def write_binary_design(design: Design, folder: Path) -> Path:
         The Verilog file.
     """
     check_comparable(design)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tb"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    text = environment.get_template("binary_top.v.j2").render(
+    text = render_template(
+        "binary_top.v.j2",
         module=BINARY_TOP,
         layers=[_layer(design, index) for index in range(len(design.manifest.layers))],
         beat_width=16 * design.manifest.features_per_beat,

@@ -6,19 +6,14 @@ leave the range of the next layer's operands at both ends, so that clamps and ro
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from model.files import npz_bytes, write_bytes_atomically
 from model.manifest import LifNeuron
-from model.network import NETWORK_FILE, Network
+from model.network import Network
 from model.source_choice import Adder, Encoding, SourceKind
-from tb.sample_networks import sample_network
+from tb.sample_networks import EVERY_TERM_NEURON, sample_network
 
 VECTORS = 16
 
@@ -83,19 +78,6 @@ class DefectNetwork:
         return ["--source", self.source, "--length", ",".join(map(str, self.lengths))]
 
 
-# Every term of the neuron's equation at work, and both ends of its range.
-_NEURON = LifNeuron(
-    width=10,
-    fraction_bits=4,
-    gain=24,
-    leak=5,
-    leak_shift=2,
-    threshold=30,
-    reset="value",
-    reset_value=-7,
-    refractory=2,
-    floor=-20,
-)
 # Resets by subtraction; its membrane saturates.
 _SUBTRACTING = LifNeuron(
     width=6,
@@ -123,32 +105,9 @@ DEFECT_NETWORKS: dict[str, DefectNetwork] = {
     "bipolar_counter": DefectNetwork(30, (6, 5, 4), (64, 80), "sobol", encoding="bipolar"),
     "own_sources": DefectNetwork(8, (5, 4, 3), (64, 40), "lfsr-sng"),
     "spiking_stream": DefectNetwork(
-        9, (6, 5, 4, 3), (50,), "sobol", activation="lif", streams=True, lif=_NEURON
+        9, (6, 5, 4, 3), (50,), "sobol", activation="lif", streams=True, lif=EVERY_TERM_NEURON
     ),
     "spiking_counts": DefectNetwork(
         10, (6, 5, 3), (64, 100), "lfsr", activation="lif", lif=_SUBTRACTING
     ),
 }
-
-
-def write_network(network: Network, folder: Path) -> None:
-    """Write a network's folder.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    folder : pathlib.Path
-        Made where it is missing.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    weights: dict[str, NDArray[np.floating]] = {}
-    for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        weights[f"layer_{index}_weights"] = weight
-        weights[f"layer_{index}_biases"] = bias
-    description = network.description
-    test: dict[str, NDArray[Any]] = {"features": network.features, "labels": network.labels}
-    write_bytes_atomically(folder / description.weights, npz_bytes(weights))
-    write_bytes_atomically(folder / description.test_data, npz_bytes(test))
-    text = json.dumps(description.model_dump(mode="json"), indent=2)
-    write_bytes_atomically(folder / NETWORK_FILE, text.encode())

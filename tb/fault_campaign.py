@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from model.errors import InputError
 from model.forward import GoldenNetwork
@@ -228,14 +229,8 @@ def build_subjects(
 
 def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
     """Return the 95 % interval of a share, by Wilson's score."""
-    z = 1.959963984540054
-    share = hits / trials
-    centre = share + z * z / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
-    scale = 1 + z * z / trials
-    # Whole numbers of hits at the ends: rounding must not leave the range.
-    low = 0.0 if hits == 0 else (centre - spread) / scale
-    return low, 1.0 if hits == trials else (centre + spread) / scale
+    interval = stats.binomtest(hits, trials).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 # --- curves ---------------------------------------------------------------------------------------

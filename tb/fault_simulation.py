@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +30,7 @@ from model.plan import Design
 from tb.fault_netlist import PLACES, FaultyDesign, Site, instrument
 from tb.harness import beats_per_packet, watchdog, write_network_stimulus
 from tb.paths import plain_path
+from tb.rendering import render_template
 from tb.simulators import Simulator
 from tb.tasks import make_settings, terminable
 
@@ -266,18 +266,14 @@ def _vvp(simulator: Simulator) -> str:
 
 def _harness_text(manifest: Manifest, top: str) -> str:
     """Return the harness of a design."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tb"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
     longest = max(layer.bitstream_length for layer in manifest.layers)
     beats = beats_per_packet(manifest)
     widest = max(
         beats,
         *(max(layer.fan_in, layer.outputs, layer.bitstream_length) for layer in manifest.layers),
     )
-    return environment.get_template(f"{FAULT_HARNESS}.v.j2").render(
+    return render_template(
+        f"{FAULT_HARNESS}.v.j2",
         top=top,
         beats=beats,
         beat_width=16 * manifest.features_per_beat,

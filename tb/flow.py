@@ -409,7 +409,7 @@ def _simulate_and_sign_off(
             inside,
         )
         runs: list[Simulation | ProtocolRun] = [main]
-        runs += [run.simulation for run in witnesses if run]
+        runs += [run.simulation for run in witnesses if run] + inside.simulations
         runs += [second] if second is not None else []
         for protocol in (inside.protocol, inside.protocol_with_x):
             runs += [protocol] if isinstance(protocol, ProtocolRun) else []
@@ -462,7 +462,7 @@ def look_inside(
         try:
             run = simulate_network(design, folder, icarus, inputs, run_name="streams", probe=True)
             found = compare_streams(design, inputs, run.results_xml.parent)
-            return Inside(protocol, with_x, found, bias)
+            return Inside(protocol, with_x, found, bias, probed=run)
         except SignoffError as error:
             # What was recorded is not whole: the design does not work as it should.
             return Inside(protocol, with_x, str(error), bias, streams_failed=True)

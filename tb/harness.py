@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +17,7 @@ from model.errors import DesignFailure, SignoffError
 from model.files import write_bytes_atomically
 from model.manifest import Layer, Manifest
 from rtl_gen.generator import BANK_NEURONS, TOP_MODULE, layer_module
+from tb.rendering import render_template
 
 NETWORK_HARNESS = "network_harness"
 LAYER_HARNESS = "layer_harness"
@@ -68,20 +68,17 @@ def write_network_harness(manifest: Manifest, folder: Path) -> Path:
     pathlib.Path
         The Verilog file.
     """
-    text = (
-        _environment()
-        .get_template("network_harness.v.j2")
-        .render(
-            top=TOP_MODULE,
-            layers=len(manifest.layers),
-            beat_width=16 * manifest.features_per_beat,
-            beats=beats_per_packet(manifest),
-            depth=max(manifest.vectors, 2 * manifest.layers[0].outputs),
-            drain=64 + 2 * sum(layer.bitstream_length for layer in manifest.layers),
-            watchdog=watchdog(max(layer.bitstream_length for layer in manifest.layers)),
-            axil_inputs=AXIL_INPUTS,
-            axil_outputs=AXIL_OUTPUTS,
-        )
+    text = render_template(
+        "network_harness.v.j2",
+        top=TOP_MODULE,
+        layers=len(manifest.layers),
+        beat_width=16 * manifest.features_per_beat,
+        beats=beats_per_packet(manifest),
+        depth=max(manifest.vectors, 2 * manifest.layers[0].outputs),
+        drain=64 + 2 * sum(layer.bitstream_length for layer in manifest.layers),
+        watchdog=watchdog(max(layer.bitstream_length for layer in manifest.layers)),
+        axil_inputs=AXIL_INPUTS,
+        axil_outputs=AXIL_OUTPUTS,
     )
     path = folder / f"{NETWORK_HARNESS}.v"
     write_bytes_atomically(path, text.encode())
@@ -120,20 +117,17 @@ def write_layer_harness(
         The Verilog file.
     """
     result_planes = layer.accumulator_width if layer.activation == "none" else operand_width
-    text = (
-        _environment()
-        .get_template("layer_harness.v.j2")
-        .render(
-            module=layer_module(index),
-            sign_width=layer.fan_in if layer.input_signed else 0,
-            magnitude_width=layer.fan_in * operand_width,
-            depth=depth,
-            watchdog=watchdog(layer.bitstream_length),
-            result="count" if layer.activation == "none" else "magnitude",
-            result_width=result_planes * layer.outputs,
-            trace_width=layer.accumulator_width * layer.outputs,
-            fresh_seeds=dict(fresh_seeds or {}),
-        )
+    text = render_template(
+        "layer_harness.v.j2",
+        module=layer_module(index),
+        sign_width=layer.fan_in if layer.input_signed else 0,
+        magnitude_width=layer.fan_in * operand_width,
+        depth=depth,
+        watchdog=watchdog(layer.bitstream_length),
+        result="count" if layer.activation == "none" else "magnitude",
+        result_width=result_planes * layer.outputs,
+        trace_width=layer.accumulator_width * layer.outputs,
+        fresh_seeds=dict(fresh_seeds or {}),
     )
     path = folder / f"{LAYER_HARNESS}.v"
     write_bytes_atomically(path, text.encode())
@@ -368,15 +362,6 @@ def read_network_counts(manifest: Manifest, folder: Path, vectors: int) -> list[
         read_stream_counts(folder / f"layer_{last}.hex", vectors, manifest.layers[-1].outputs)
     )
     return counts
-
-
-def _environment() -> jinja2.Environment:
-    """Return the Jinja environment of the harness templates."""
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("tb"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
 
 
 def watchdog(longest: int) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from model.manifest import Manifest
 from tb.harness import feature_beats
 from tb.netlist import SELECT, Netlist
 from tb.port_stimulus import INPUT_BITS, OUTPUT_BITS, Stimulus
+from tb.rendering import render_template
 from tb.simulators import Simulator
 
 STIMULUS_FILE = "stimulus.bin"
@@ -154,13 +154,12 @@ def build_player(
     folder = netlist.folder
     write_bytes_atomically(folder / STIMULUS_FILE, stimulus.cycles.tobytes())
     write_bytes_atomically(folder / PACKETS_FILE, _packets(manifest, features))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tb"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    text = environment.get_template("netlist_player.cpp.j2").render(
-        top=netlist.top, select=SELECT, input_bits=INPUT_BITS, output_bits=OUTPUT_BITS
+    text = render_template(
+        "netlist_player.cpp.j2",
+        top=netlist.top,
+        select=SELECT,
+        input_bits=INPUT_BITS,
+        output_bits=OUTPUT_BITS,
     )
     driver = folder / "netlist_player.cpp"
     executable = folder / "obj" / f"V{netlist.top}"

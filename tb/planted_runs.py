@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from model.errors import SignoffError, ToolError
+from model.network import save_network
 from tb.campaigns import PlantedDefect
-from tb.defect_networks import DEFECT_NETWORKS, write_network
+from tb.defect_networks import DEFECT_NETWORKS
 from tb.journal import Journal, shown_progress
 from tb.planted_defects import Defect, plant, planted_text
 from tb.signoff import SIGNOFF_FILE
@@ -188,7 +189,7 @@ class _Workshop:
         """Plan and generate a sample network, and demand that it passes as it is."""
         network, net, build = DEFECT_NETWORKS[name], self._net(name), self._base(name)
         shutil.rmtree(build, ignore_errors=True)
-        write_network(network.network(name), net)
+        save_network(network.network(name), net)
         log = self._folder / "networks" / f"{name}.txt"
         for command in (["plan", *network.plan_options()], ["generate"]):
             if self._run(self._unmutated, command, net, build, log) != 0:

@@ -11,6 +11,20 @@ from model.manifest import LifNeuron
 from model.network import LayerDescription, Network, NetworkDescription
 from model.source_choice import Adder, Encoding
 
+# Every term of the neuron's equation at work, and both ends of its range.
+EVERY_TERM_NEURON = LifNeuron(
+    width=10,
+    fraction_bits=4,
+    gain=24,
+    leak=5,
+    leak_shift=2,
+    threshold=30,
+    reset="value",
+    reset_value=-7,
+    refractory=2,
+    floor=-20,
+)
+
 
 def sample_network(
     widths: Sequence[int],

@@ -228,6 +228,8 @@ class Inside:
         S3, one a layer.
     streams_failed : bool
         Whether missing streams are the design's fault.
+    probed : Simulation or None
+        The run that the streams are of.
     """
 
     protocol: ProtocolRun | str
@@ -235,6 +237,13 @@ class Inside:
     streams: Sequence[StreamComparison] | str
     bias: Sequence[BiasRun]
     streams_failed: bool = False
+    probed: Simulation | None = None
+
+    @property
+    def simulations(self) -> list[Simulation]:
+        """The runs whose counts were looked at, too."""
+        runs = [run.simulation for run in self.bias] + [self.probed]
+        return [run for run in runs if run is not None]
 
 
 def nothing_inside(design: Design, why: str) -> Inside:
@@ -418,7 +427,7 @@ def sign_off(
             ],
             why_no_second,
         ),
-        *_bench_checks([main, *driven], second),
+        *_bench_checks([main, *driven, *inside.simulations], second),
     ]
     return Signoff(
         network=manifest.network,

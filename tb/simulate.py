@@ -172,13 +172,9 @@ def simulate_network(
     SignoffError
         If the recording is incomplete; a `DesignFailure` where the design is at fault.
     """
-    rtl = rtl_files(design, folder)
-    harness = write_network_harness(design.manifest, folder)
-    generated = [*rtl, harness]
+    generated, run_dir = _prepare_network(design, folder, simulator, inputs, run_name)
     if probe:
         generated.append(write_stream_probe(design, folder))
-    run_dir = _prepare_run(folder, run_name, simulator, inputs, {})
-    write_network_stimulus(design.manifest, inputs, run_dir)
     # A line of the output stream is "<TLAST> <count>": eleven characters.
     recording = run_dir / f"layer_{len(design.manifest.layers) - 1}.hex"
     size = 11 * len(inputs) * design.manifest.layers[-1].outputs
@@ -250,18 +246,14 @@ def simulate_protocol(
     test_filter : str
         Regular expression over the names of tests.
     """
-    rtl = rtl_files(design, folder)
-    harness = write_network_harness(design.manifest, folder)
-    inputs = design.features[:1]
-    run_dir = _prepare_run(folder, run_name, simulator, inputs, {})
-    write_network_stimulus(design.manifest, inputs, run_dir)
+    generated, run_dir = _prepare_network(design, folder, simulator, design.features[:1], run_name)
     _, failure = _run(
         folder,
         simulator,
         run_dir,
         run_name,
         NETWORK_HARNESS,
-        [*rtl, harness],
+        generated,
         _PROTOCOL_MODULE,
         seed,
         test_filter,
@@ -349,6 +341,20 @@ def simulate_layer(
     )
     counts = _recorded(lambda: [read_trace(run_dir / "layer_0.hex", len(inputs), layer)], failure)
     return _simulation(simulator, seed, inputs, counts, run_dir, result, failure)
+
+
+def _prepare_network(
+    design: Design,
+    folder: Path,
+    simulator: Simulator,
+    inputs: NDArray[np.integer],
+    run_name: str,
+) -> tuple[list[Path], Path]:
+    """Return the generated files of a network in its harness, and the run's working folder."""
+    generated = [*rtl_files(design, folder), write_network_harness(design.manifest, folder)]
+    run_dir = _prepare_run(folder, run_name, simulator, inputs, {})
+    write_network_stimulus(design.manifest, inputs, run_dir)
+    return generated, run_dir
 
 
 def _prepare_run(

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +24,9 @@ from model.errors import SignoffError
 from model.files import write_bytes_atomically
 from model.manifest import Layer
 from model.plan import Design
-from model.streams import LayerStreams, evaluate_layer, next_magnitudes
+from model.streams import LayerStreams, evaluate_network
 from rtl_gen.generator import BANK_NEURONS, increment_width, works_by_cycles
+from tb.rendering import render_template
 
 PROBE_MODULE = "stream_probe"
 PROBE_DEFINE = "CERTIBIT_PROBE"
@@ -98,16 +98,11 @@ def write_stream_probe(design: Design, folder: Path) -> Path:
     pathlib.Path
         The Verilog file.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tb"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
     layers = [
         [signal.verilog for signal in _signals(design, index)]
         for index in range(len(design.manifest.layers))
     ]
-    text = environment.get_template(f"{PROBE_MODULE}.v.j2").render(layers=layers)
+    text = render_template(f"{PROBE_MODULE}.v.j2", layers=layers)
     path = folder / f"{PROBE_MODULE}.v"
     write_bytes_atomically(path, text.encode())
     return path
@@ -137,26 +132,25 @@ def compare_streams(
     SignoffError
         If a recording is missing or incomplete.
     """
-    comparisons = []
-    operands: list[NDArray[Any]] = list(inputs)
     manifest, parameters = design.manifest, design.parameters
+    expected = [
+        evaluate_network(
+            manifest.layers,
+            parameters.weights,
+            parameters.biases,
+            vector,
+            manifest.operand_width,
+        )
+        for vector in inputs
+    ]
+    comparisons = []
     for index, layer in enumerate(manifest.layers):
-        weights, biases = parameters.weights[index], parameters.biases[index]
-        expected = [
-            evaluate_layer(layer, weights, biases, part, manifest.operand_width)
-            for part in operands
-        ]
         signals = _signals(design, index)
         recorded = _read(folder / f"probe_{index}.hex", signals, layer, len(inputs))
-        comparisons.append(_compare(design, index, signals, recorded, expected, operands))
-        operands = (
-            [part.spikes for part in expected if part.spikes is not None]
-            if layer.streams
-            else [
-                np.array(next_magnitudes(layer, part.counts, manifest.operand_width))
-                for part in expected
-            ]
-        )
+        # What layers hand on has no sign.
+        negative = inputs < 0 if index == 0 else np.zeros((len(inputs), layer.fan_in), np.bool_)
+        own = [vector[index] for vector in expected]
+        comparisons.append(_compare(design, index, signals, recorded, own, negative))
     return comparisons
 
 
@@ -300,14 +294,14 @@ def _compare(
     signals: list[_Signal],
     recorded: dict[int, NDArray[np.int64]],
     expected: list[LayerStreams],
-    operands: list[NDArray[Any]],
+    negative: NDArray[np.bool_],
 ) -> StreamComparison:
     """Compare all signals of a layer; the earliest difference is the one that is told."""
     layer = design.manifest.layers[index]
     differing = values = 0
     first: tuple[tuple[int, ...], str] | None = None
     for place, signal in enumerate(signals):
-        model, lanes = _expected(design, index, signal, expected, operands)
+        model, lanes = _expected(design, index, signal, expected, negative)
         measured = recorded[place]
         values += measured.size
         wrong = np.argwhere(measured != model)
@@ -350,7 +344,7 @@ def _expected(
     index: int,
     signal: _Signal,
     streams: list[LayerStreams],
-    operands: list[NDArray[Any]],
+    negative_inputs: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], list[list[int]]]:
     """Return what a signal has to be, shape (vectors, L, columns), and the lanes of its columns."""
     layer = design.manifest.layers[index]
@@ -370,7 +364,7 @@ def _expected(
         return bits.transpose(0, 2, 1).reshape(len(bits), -1).astype(np.int64)
 
     rows = []
-    for part, operand in zip(streams, operands, strict=True):
+    for part, minus in zip(streams, negative_inputs, strict=True):
         products = part.products[:, neurons].astype(np.int64)
         if signal.name == "x bit":
             rows.append(part.x_bits.astype(np.int64))
@@ -378,15 +372,13 @@ def _expected(
             every = np.broadcast_to(part.w_bits, (len(products), layer.outputs, layer.fan_in))
             rows.append(flat(every[:, neurons]))
         elif signal.name == "sign of product":
-            signs = np.ones(layer.fan_in) if operand.ndim == 2 else np.sign(operand)
-            signs = np.where(signs < 0, -1, 1)
-            negative = (signs < 0)[None, :] ^ (weights < 0)
+            negative = minus ^ (weights < 0)
             rows.append(flat(np.broadcast_to(negative, products.shape)))
         elif signal.name == "product" and not dense:
             rows.append(flat(products > 0 if layer.encoding == "bipolar" else products != 0))
         elif signal.name == "product":
             # A product of negative sign is counted as its complement, and synapses close ranks.
-            negative = (operand < 0)[None, :] ^ (weights < 0)
+            negative = minus ^ (weights < 0)
             counted = np.where(negative, 1 - np.abs(products), products)
             lanes = [np.flatnonzero(row).tolist() for row in weights]
             slots = max(1, max(len(row) for row in lanes))
@@ -410,7 +402,7 @@ def _expected(
             sums = biases + part.increments[:, neurons].cumsum(axis=0)
             if dense:
                 # Complements count one too many each cycle; it is taken off at the start.
-                negative = ((operand < 0)[None, :] ^ (weights < 0)) & (weights != 0)
+                negative = (minus ^ (weights < 0)) & (weights != 0)
                 cycles = np.arange(1, len(sums) + 1) - layer.bitstream_length
                 sums = sums + cycles[:, None] * negative.sum(axis=1)
             rows.append(sums)

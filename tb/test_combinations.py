@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.combinations import SOURCES, Row, rows
 from model.forward import GoldenNetwork
-from networks.digits.train import Settings, save_network
+from model.network import save_network
+from networks.digits.train import Settings
 from tb import flow
 from tb.bench_support import BENCH_BUILDS
 from tb.evidence import COUNTS_FILE, load_counts

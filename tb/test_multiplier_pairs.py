@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-import jinja2
 import numpy as np
 import pytest
 from cocotb.triggers import RisingEdge, Timer
@@ -32,6 +31,7 @@ from model.sequences import counter_sequence, source_sequence
 from tb.bench_support import BENCH_BUILDS, HDL
 from tb.block_bench import numbers_of
 from tb.planes import literal, to_planes
+from tb.rendering import render_template
 from tb.runner import run_bench
 from tb.simulators import find_simulator
 
@@ -192,12 +192,8 @@ async def play(dut: Any) -> None:
 
 def write_harness(folder: Path, held: list[Unit]) -> Path:
     """Write the harness."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tb"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    text = environment.get_template(f"{HARNESS}.v.j2").render(
+    text = render_template(
+        f"{HARNESS}.v.j2",
         units=held,
         lfsr_width=LFSR_WIDTH,
         taps=sum(1 << (tap - 1) for tap in maximal_taps(LFSR_WIDTH)),

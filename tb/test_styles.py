@@ -21,25 +21,12 @@ from model.streams import evaluate_layer, next_magnitudes
 from rtl_gen.generator import generate_rtl
 from tb.bench_support import BENCH_BUILDS
 from tb.flow import drive_witnesses
-from tb.sample_networks import sample_network
+from tb.sample_networks import EVERY_TERM_NEURON, sample_network
 from tb.signoff import has_witnesses, witness_errors
 from tb.simulate import RTL_FOLDER, Simulation, simulate_network
 from tb.simulators import find_simulator
 
 pytestmark = pytest.mark.slow
-
-LEAKY = LifNeuron(
-    width=10,
-    fraction_bits=4,
-    gain=24,
-    leak=5,
-    leak_shift=2,
-    threshold=30,
-    reset="value",
-    reset_value=-7,
-    refractory=2,
-    floor=-20,
-)
 
 
 @dataclass(frozen=True)
@@ -75,22 +62,22 @@ STYLES = [
     Style("unipolar", PC, "lif", "counter", streams=True),
     Style("unipolar", "mux", "clip", "counter", lengths=(64,)),
     Style("unipolar", "mux", "lif", "sobol", lengths=(37,)),
-    Style("unipolar", "mux", "lif", "lfsr", streams=True, lif=LEAKY),
+    Style("unipolar", "mux", "lif", "lfsr", streams=True, lif=EVERY_TERM_NEURON),
     Style("bipolar", PC, "clip", "counter"),
     Style("bipolar", PC, "clip", "lfsr-sng", lengths=(20,)),
     Style("bipolar", PC, "lif", "sobol-lane", lengths=(19,)),
     Style("bipolar", PC, "step", "lfsr-rotated"),
     Style("bipolar", "mux", "clip", "halton", lengths=(50,)),
     Style("bipolar", "mux", "lif", "counter-lane", lengths=(32,)),
-    Style("bipolar", "mux", "lif", "lfsr-lane", lif=LEAKY),
+    Style("bipolar", "mux", "lif", "lfsr-lane", lif=EVERY_TERM_NEURON),
     Style("sign-magnitude", PC, "relu", "lfsr-galois", exponent=-4),
     Style("sign-magnitude", PC, "step", "counter"),
     Style("sign-magnitude", PC, "clip", "lfsr-rotated", lengths=(21,)),
     Style("sign-magnitude", PC, "clip", "lfsr-sng"),
     Style("sign-magnitude", PC, "lif", "counter"),
-    Style("sign-magnitude", PC, "lif", "lfsr", lif=LEAKY),
+    Style("sign-magnitude", PC, "lif", "lfsr", lif=EVERY_TERM_NEURON),
     Style("sign-magnitude", PC, "lif", "sobol", streams=True, lengths=(23,)),
-    Style("sign-magnitude", PC, "lif", "lfsr-sng", streams=True, lif=LEAKY),
+    Style("sign-magnitude", PC, "lif", "lfsr-sng", streams=True, lif=EVERY_TERM_NEURON),
     Style("sign-magnitude", "mux", "clip", "sobol", lengths=(64, 32, 16)),
     Style("sign-magnitude", "mux", "step", "lfsr-galois"),
     Style("sign-magnitude", "mux", "lif", "lfsr-lane", streams=True),

@@ -17,10 +17,9 @@ from model.plan import plan_design, save_design
 from model.source_choice import Adder, Encoding, SourceKind
 from rtl_gen.generator import generate_rtl
 from tb.bench_support import BENCH_BUILDS
-from tb.sample_networks import sample_network
+from tb.sample_networks import EVERY_TERM_NEURON, sample_network
 from tb.simulate import RTL_FOLDER, simulate_layer
 from tb.simulators import find_simulator
-from tb.test_styles import LEAKY
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +48,7 @@ class Case:
 CASES = [
     Case("sign-magnitude", "parallel-counter", "counter-lane", 6, 4, 32),
     Case("bipolar", "mux", "lfsr-shift", 5, 3, 40),
-    Case("unipolar", "parallel-counter", "lfsr-sng", 3, 5, 21, LEAKY),
+    Case("unipolar", "parallel-counter", "lfsr-sng", 3, 5, 21, EVERY_TERM_NEURON),
     Case("sign-magnitude", "parallel-counter", "sobol", 1, 1, 1),
 ]
 

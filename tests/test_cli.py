@@ -861,6 +861,7 @@ def test_fail_for_another_identity(simulator: str, tmp_path: Path) -> None:
     assert wrong == {
         "identity",
         "protocol-registers",
+        "bench-streams-icarus",
         "bench-network-icarus",
         "bench-witness_0-icarus",
     }

@@ -13,7 +13,7 @@ import pytest
 from benchmarks import combinations
 from benchmarks.combinations import Row, rows
 from model.errors import SignoffError
-from model.network import load_network
+from model.network import load_network, save_network
 from model.source_choice import SourceKind
 from networks.digits import train as digits
 from tests.builders import check_message
@@ -103,7 +103,7 @@ def test_training_is_exact_and_the_network_legal(signed: bool, tmp_path: Path) -
         # Sums of 64 products of 40 bits of fraction stay exact in float64.
         assert np.abs(values).max() < 2**6
     assert all(weight.min() >= (-1 if signed else 0) for weight in network.weights)
-    digits.save_network(network, tmp_path)
+    save_network(network, tmp_path)
     loaded = load_network(tmp_path)
     assert loaded.description == network.description
     for ours, theirs in zip(network.weights, loaded.weights, strict=True):

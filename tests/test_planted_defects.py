@@ -16,12 +16,12 @@ from rich.console import Console
 
 from model.errors import InputError, ToolError
 from model.forward import GoldenNetwork
-from model.network import load_network
+from model.network import load_network, save_network
 from model.plan import Design, plan_design
 from rtl_gen.generator import HDL_FOLDER, TEMPLATES_FOLDER, render_design
 from tb import mutation, planted_runs
 from tb.campaigns import MUTANTS_FILE, MutationRecord, NetlistMutant, PlantedDefect
-from tb.defect_networks import DEFECT_NETWORKS, VECTORS, write_network
+from tb.defect_networks import DEFECT_NETWORKS, VECTORS
 from tb.mutation import MUTANTS_FOLDER, mutate
 from tb.mutation_tables import all_killed, kinds_of_checks, planted_markdown, print_mutation
 from tb.planted_defects import DEFECTS, Defect, Edit, plant, planted_text
@@ -356,7 +356,7 @@ def test_kinds_of_checks_drop_layers_and_runs() -> None:
 
 def test_written_network_is_the_network(tmp_path: Path) -> None:
     network = DEFECT_NETWORKS["spiking_stream"].network("spiking_stream")
-    write_network(network, tmp_path / "net")
+    save_network(network, tmp_path / "net")
     again = load_network(tmp_path / "net")
     assert again.description == network.description
     assert (again.features == network.features).all()

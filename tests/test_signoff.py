@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from model import AdaptivePrecisionManager
-from model.bias import BiasTest
 from model.manifest import Compression, Manifest, manifest_digest
 from model.network import Network
 from model.plan import Design, plan_design
 from model.source_choice import SourceKind
-from tb.bias_runs import BiasRecord, BiasRun
+from tb.bias_runs import BiasRecord, BiasRun, BiasTestRecord
 from tb.checks import Check
 from tb.protocol_checks import PROTOCOL_CHECKS
 from tb.runner import TestOutcome
@@ -177,9 +176,17 @@ def fabricate_inside(design: Design) -> Inside:
                 power=0.9,
                 level=1e-3,
                 fresh_seeds=False,
-                tests=[],
+                tests=[
+                    BiasTestRecord(
+                        name="vector means",
+                        p_value=0.5,
+                        level=1e-3,
+                        found=0.0,
+                        detectable=0.1,
+                        where="",
+                    )
+                ],
             ),
-            (BiasTest("vector means", 0.5, 1e-3, 0.0, 0.1),),
         )
         for layer in design.manifest.layers
     ]
@@ -639,6 +646,106 @@ def test_a_failed_bench(evidence: Evidence, which: str) -> None:
 
 
 Spoil = Callable[[Evidence], None]
+# --- what is wrong inside -------------------------------------------------------------------------
+
+
+def failing_protocol(evidence: Evidence, test: str) -> ProtocolRun:
+    run = evidence.inside.protocol
+    assert isinstance(run, ProtocolRun)
+    return replace(run, tests=outcomes(PROTOCOL_TESTS, f"protocol_bench.{test}", "it broke"))
+
+
+@pytest.mark.parametrize(
+    ("check_id", "test"),
+    [(name, test) for name, tests in PROTOCOL_CHECKS.items() for test in tests],
+)
+def test_a_failed_protocol_test(evidence: Evidence, check_id: str, test: str) -> None:
+    evidence.inside = replace(evidence.inside, protocol=failing_protocol(evidence, test))
+    report = evidence.judge()
+    assert failed(report) == {check_id}
+    assert f"tb.protocol_bench.{test}: it broke" in check(report, check_id).detail
+
+
+@pytest.mark.parametrize("check_id", PROTOCOL_CHECKS)
+def test_a_protocol_test_that_did_not_run(evidence: Evidence, check_id: str) -> None:
+    run = evidence.inside.protocol
+    assert isinstance(run, ProtocolRun)
+    gone = f"tb.protocol_bench.{PROTOCOL_CHECKS[check_id][0]}"
+    kept = tuple(test for test in run.tests if test.name != gone)
+    evidence.inside = replace(evidence.inside, protocol=replace(run, tests=kept))
+    assert failed(evidence.judge()) == {check_id}
+
+
+@pytest.mark.parametrize("missing", [True, False])
+@pytest.mark.parametrize("where", ["network", "protocol"])
+def test_unknown_values_at_an_output(evidence: Evidence, where: str, missing: bool) -> None:
+    bench = f"{where}_bench.test_outputs_are_never_unknown"
+    tests = () if missing else outcomes([bench], bench, "AssertionError: 3 cycles with X")
+    if where == "network":
+        assert evidence.second is not None
+        evidence.second = replace(evidence.second, tests=tests)
+    else:
+        assert evidence.inside.protocol_with_x is not None
+        with_x = replace(evidence.inside.protocol_with_x, tests=tests)
+        evidence.inside = replace(evidence.inside, protocol_with_x=with_x)
+    report = evidence.judge()
+    assert failed(report) == {"X-propagation"}
+    told = "did not run" if missing else "3 cycles with X"
+    assert told in check(report, "X-propagation").detail
+
+
+def test_without_icarus_nobody_can_see_unknown_values(evidence: Evidence) -> None:
+    evidence.second, evidence.why_no_second = None, "it is not there"
+    evidence.inside = replace(evidence.inside, protocol_with_x=None)
+    assert check(evidence.judge(), "X-propagation").verdict == "SKIPPED"
+
+
+def test_a_stream_that_differs(evidence: Evidence) -> None:
+    assert not isinstance(evidence.inside.streams, str)
+    first, second = evidence.inside.streams
+    wrong = replace(second, differences=2, first="vector 1, cycle 3, product, neuron 0, lane 2")
+    evidence.inside = replace(evidence.inside, streams=[first, wrong])
+    report = evidence.judge()
+    assert failed(report) == {"streams-layer_1"}
+    assert "cycle 3, product, neuron 0, lane 2" in check(report, "streams-layer_1").detail
+
+
+@pytest.mark.parametrize("design_failed", [True, False])
+def test_streams_that_are_not_there(evidence: Evidence, design_failed: bool) -> None:
+    evidence.inside = replace(evidence.inside, streams="cut short", streams_failed=design_failed)
+    report = evidence.judge()
+    assert failed(report) == ({"streams-layer_0", "streams-layer_1"} if design_failed else set())
+    assert check(report, "streams-layer_0").detail == "cut short"
+
+
+def test_a_bias_that_was_found(evidence: Evidence) -> None:
+    first, second = evidence.inside.bias
+    assert second.record is not None
+    test = second.record.tests[0].model_copy(update={"p_value": 1e-6, "where": "neuron 2"})
+    found = replace(second, record=second.record.model_copy(update={"tests": [test]}))
+    evidence.inside = replace(evidence.inside, bias=[first, found])
+    report = evidence.judge()
+    assert failed(report) == {"S3-bias-layer_1"}
+    assert "neuron 2" in check(report, "S3-bias-layer_1").detail
+
+
+@pytest.mark.parametrize("which", ["bias", "streams"])
+def test_a_failed_bench_beside_the_counts(evidence: Evidence, which: str) -> None:
+    """A run whose cocotb tests fail fails the sign-off, whatever else it is looked at for."""
+    name = f"{which}_0-icarus"
+    run = replace(evidence.main, results_xml=Path("run") / name / "results.xml", failure="it broke")
+    if which == "bias":
+        first, second = evidence.inside.bias
+        bias = [replace(first, simulation=run), second]
+        evidence.inside = replace(evidence.inside, bias=bias)
+    else:
+        evidence.inside = replace(evidence.inside, probed=run)
+    assert failed(evidence.judge()) == {f"bench-{name}"}
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
 DEFECTS: dict[str, Spoil] = {
     "a count": lambda evidence: evidence.spoil_counts(0, 0, 0, 1),
     "the identity": lambda evidence: setattr(

@@ -20,15 +20,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.files import npz_bytes, write_bytes_atomically
 from model.forward import accuracy, float_forward
-from model.network import NETWORK_FILE, LayerDescription, Network, NetworkDescription
+from model.network import LayerDescription, Network, NetworkDescription
 
 FloatArray = NDArray[np.float64]
 
@@ -193,28 +191,6 @@ def _on_grid(values: NDArray[Any]) -> FloatArray:
     """Round to the grid on which sums are exact."""
     rounded: FloatArray = np.rint(values * _GRID) / _GRID
     return rounded
-
-
-def save_network(network: Network, folder: Path) -> None:
-    """Write a network as a folder that `model.network.load_network` reads.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    folder : pathlib.Path
-        Created where it does not exist.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, NDArray[Any]] = {}
-    for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        arrays |= {f"layer_{index}_weights": weight, f"layer_{index}_biases": bias}
-    test: dict[str, NDArray[Any]] = {"features": network.features, "labels": network.labels}
-    description = network.description
-    write_bytes_atomically(folder / description.weights, npz_bytes(arrays))
-    write_bytes_atomically(folder / description.test_data, npz_bytes(test))
-    text = description.model_dump_json(indent=2, exclude_defaults=True) + "\n"
-    write_bytes_atomically(folder / NETWORK_FILE, text.encode())
 
 
 def _description(settings: Settings, *, signed: bool) -> NetworkDescription:
