@@ -37,7 +37,7 @@ report: setup ## write the network's report anew, with what campaigns have found
 # --- tests ----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: static chromium ## every test in both simulators, and the linters
+test: static chromium abc ## every test in both simulators, and the linters
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 .PHONY: quick
@@ -85,7 +85,7 @@ combinations: setup .venv/.test-stamp ## every encoding, adder, neuron and sourc
 	@$(BIN)/python -m benchmarks.combinations $(ARGS)
 
 .PHONY: mutate
-mutate: setup .venv/.test-stamp ## defects planted in sources, and mutants of netlists: each must be killed (takes long)
+mutate: setup .venv/.test-stamp abc ## defects planted in sources, and mutants of netlists: each must be killed (takes long)
 	@$(BIN)/python -m tb mutate $(if $(SIM),--sim '$(SIM)') $(ARGS)
 
 .PHONY: coverage
@@ -189,32 +189,39 @@ tools:
 	  exit 2; \
 	fi
 
-# A machine without root goes without Icarus. The command is asked, not a stamp: a simulator that was
-# removed or installed by hand is seen.
-.PHONY: icarus
-icarus:
-	@command -v iverilog >/dev/null && exit 0; \
+# A command that apt may install: $(1) the command, $(2) the package, $(3) its name, $(4) what is said
+# where it cannot be had. The command is asked, not a stamp: what was removed or installed by hand is
+# seen.
+define BY_APT
+	@command -v $(1) >/dev/null && exit 0; \
 	$(AS_ROOT); \
 	if [ "$$root" != no ]; then \
-	  echo "setup: installing Icarus Verilog by apt (once)"; \
+	  echo "setup: installing $(3) by apt (once)"; \
 	  $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	    $$root apt-get install -y -qq --no-install-recommends iverilog >/dev/null && exit 0; \
+	    $$root apt-get install -y -qq --no-install-recommends $(2) >/dev/null && exit 0; \
 	fi; \
-	echo "setup: Icarus Verilog is skipped: it is not installed, and apt-get could not install it" \
-	  "(no root, or no network). To have it: sudo apt-get install iverilog"
+	echo "setup: $(3) $(4): it is not installed, and apt-get could not install it (no root, or no" \
+	  "network). To have it: sudo apt-get install $(2)"
+endef
+
+# A machine without root goes without Icarus.
+.PHONY: icarus
+icarus:
+	$(call BY_APT,iverilog,iverilog,Icarus Verilog,is skipped)
 
 # What the report is looked at with in tests. Without it those tests fail, and say so.
 .PHONY: chromium
 chromium:
-	@command -v chromium >/dev/null && exit 0; \
-	$(AS_ROOT); \
-	if [ "$$root" != no ]; then \
-	  echo "setup: installing Chromium by apt, for the report's tests (once)"; \
-	  $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	    $$root apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0; \
-	fi; \
-	echo "setup: Chromium is missing: it is not installed, and apt-get could not install it (no" \
-	  "root, or no network). To have it: sudo apt-get install chromium"
+	$(call BY_APT,chromium,chromium,Chromium,is missing)
+
+# The model checker that proves mutants equivalent; Yosys' own copy does as well.
+.PHONY: abc
+abc:
+	@command -v yosys-abc >/dev/null && exit 0; command -v abc >/dev/null && exit 0; \
+	  $(MAKE) --no-print-directory berkeley-abc
+.PHONY: berkeley-abc
+berkeley-abc:
+	$(call BY_APT,berkeley-abc,berkeley-abc,ABC,is missing)
 
 # --- the rest -------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ from rich.table import Table
 
 from tb.campaigns import FaultRecord
 
+_OF_A_RATE = ("rate", "faults/inf.", "rms error", "predicted", "accuracy", "95 %", "lost")
+
 
 def print_faults(record: FaultRecord, console: Console) -> None:
     """Print a record's curves and outcomes.
@@ -19,18 +21,17 @@ def print_faults(record: FaultRecord, console: Console) -> None:
         Where to print.
     """
     vectors = record.curves[0].vectors if record.curves else 0
-    curves = Table(
-        title=f"{record.network}: random faults, {vectors} vectors; errors of the weighted sum"
+    console.print(
+        f"[bold]{record.network}: random faults, {vectors} vectors;"
+        " errors of the weighted sum[/bold]"
     )
-    for heading in ("design", "signals", "kind", "normalised"):
-        curves.add_column(heading)
-    for heading in ("rate", "faults/inf.", "rms error", "predicted", "accuracy", "95 %", "lost"):
-        curves.add_column(heading, justify="right")
     for curve in record.curves:
-        for number, point in enumerate(curve.points):
-            headings = (curve.design, curve.place, curve.kind, curve.normalisation)
-            curves.add_row(
-                *(headings if number == 0 else ("", "", "", "")),
+        title = f"{curve.design}, {curve.place}: {curve.kind}, {curve.normalisation}"
+        table = _table(title)
+        for heading in _OF_A_RATE:
+            table.add_column(heading, justify="right", no_wrap=True, min_width=9)
+        for point in curve.points:
+            table.add_row(
                 f"{point.rate:.3g}",
                 f"{point.faults_per_inference:,.4g}",
                 _number(point.rms_error),
@@ -38,37 +39,36 @@ def print_faults(record: FaultRecord, console: Console) -> None:
                 f"{point.accuracy:.1%}",
                 f"{point.accuracy_low:.1%}-{point.accuracy_high:.1%}",
                 str(point.lost) if point.lost else "",
-                end_section=number == len(curve.points) - 1,
             )
-    console.print(curves)
-    outcomes = Table(title="single faults: what they came to")
-    for heading in ("design", "block", "kind"):
-        outcomes.add_column(heading)
-    for heading in ("injected", "masked", "detected", "silent", "hung"):
-        outcomes.add_column(heading, justify="right")
-    before: tuple[str, str] = ("", "")
-    for outcome in record.outcomes:
-        names: tuple[str, str] = (outcome.design, outcome.block)
-        outcomes.add_row(
-            *(names if names != before else ("", "")),
-            outcome.kind,
-            *(
-                str(number)
-                for number in (
-                    outcome.injected,
-                    outcome.masked,
-                    outcome.detected,
-                    outcome.silent,
-                    outcome.hung,
-                )
-            ),
-            end_section=outcome.kind == "stuck-at-1",
-        )
-        before = names
-    if record.outcomes:
-        console.print(outcomes)
+        console.print(table)
+    for design in dict.fromkeys(outcome.design for outcome in record.outcomes):
+        table = _table(f"{design}: what single faults came to")
+        for heading in ("block", "kind"):
+            table.add_column(heading, no_wrap=True)
+        for heading in ("injected", "masked", "detected", "silent", "hung"):
+            table.add_column(heading, justify="right")
+        before = ""
+        for outcome in record.outcomes:
+            if outcome.design != design:
+                continue
+            table.add_row(
+                outcome.block if outcome.block != before else "",
+                outcome.kind,
+                str(outcome.injected),
+                str(outcome.masked),
+                str(outcome.detected),
+                str(outcome.silent),
+                str(outcome.hung),
+            )
+            before = outcome.block
+        console.print(table)
     for note in record.notes:
         console.print(f"- {note}", markup=False)
+
+
+def _table(title: str) -> Table:
+    """Return a table that fits into 80 columns."""
+    return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
 
 
 def _number(value: float | None) -> str:

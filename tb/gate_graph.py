@@ -1,9 +1,9 @@
-"""Netlists of gates as graphs in which equal nodes are one node, and as clauses of a SAT solver."""
+"""Netlists of gates, and graphs of gates in which equal nodes are one node."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 from model.errors import ToolError
 
 FALSE, TRUE = 0, 1
-_FEW = 16
 
 
 class Graph:
@@ -47,6 +46,11 @@ class Graph:
         """Return the literal of a XOR b."""
         return self.conjunction(self.conjunction(a, b ^ 1) ^ 1, self.conjunction(a ^ 1, b) ^ 1) ^ 1
 
+    def choice(self, condition: int, yes: int, no: int) -> int:
+        """Return the literal of one literal where a condition holds, and of another elsewhere."""
+        taken = self.conjunction(condition, yes)
+        return self.conjunction(taken ^ 1, self.conjunction(condition ^ 1, no) ^ 1) ^ 1
+
     def cone(self, roots: Iterable[int]) -> list[int]:
         """Return all nodes that literals depend on, each behind those that it depends on."""
         order: list[int] = []
@@ -69,124 +73,16 @@ class Graph:
         return order
 
 
-def substitute(
-    graph: Graph, literal: int, mapping: Mapping[int, int], memory: dict[int, int]
-) -> int:
-    """Return a literal with variables replaced.
-
-    Parameters
-    ----------
-    graph : Graph
-        The graph.
-    literal : int
-        The literal.
-    mapping : mapping
-        From nodes of variables to literals; other variables stay.
-    memory : dict
-        What has been replaced so far under this mapping; filled.
-    """
-    stack = [literal >> 1]
-    memory.setdefault(0, FALSE)
-    while stack:
-        node = stack[-1]
-        if node in memory:
-            stack.pop()
-            continue
-        gate = graph.fanin[node]
-        if gate is None:
-            memory[node] = mapping.get(node, 2 * node)
-            stack.pop()
-            continue
-        missing = [one >> 1 for one in gate if one >> 1 not in memory]
-        if missing:
-            stack += missing
-            continue
-        a, b = gate
-        memory[node] = graph.conjunction(memory[a >> 1] ^ a & 1, memory[b >> 1] ^ b & 1)
-        stack.pop()
-    return memory[literal >> 1] ^ literal & 1
-
-
-def same_everywhere(graph: Graph, a: int, b: int) -> bool:
-    """Return whether two literals have the same value for all values of few variables.
-
-    With more than `_FEW` variables nothing is tried, and the answer is no.
-    """
-    if a == b:
-        return True
-    order = graph.cone([a, b])
-    variables = [node for node in order if graph.fanin[node] is None]
-    if len(variables) > _FEW:
-        return False
-    size = 1 << len(variables)
-    full = (1 << size) - 1
-    word = {0: 0}
-    for place, node in enumerate(variables):
-        # Runs of 2**place zeros and ones in turn.
-        run = 1 << place
-        word[node] = full // ((1 << run) + 1) << run if run < size else 0
-    for node in order:
-        gate = graph.fanin[node]
-        if gate is not None:
-            left, right = (word[one >> 1] ^ full if one & 1 else word[one >> 1] for one in gate)
-            word[node] = left & right
-    return word[a >> 1] ^ (full if a & 1 else 0) == word[b >> 1] ^ (full if b & 1 else 0)
-
-
-class Cnf:
-    """The part of a graph that a solver has been told.
-
-    Parameters
-    ----------
-    graph : Graph
-        The graph.
-    solver : Solver
-        A solver of python-sat, empty.
-    """
-
-    def __init__(self, graph: Graph, solver: Any) -> None:
-        self.graph = graph
-        self.solver = solver
-        self._told: set[int] = {0}
-        solver.add_clause([-1])  # node 0, as variable 1
-
-    def variable(self, literal: int) -> int:
-        """Return a literal as the solver writes it, after telling it all that it depends on."""
-        stack = [literal >> 1]
-        while stack:
-            node = stack.pop()
-            if node in self._told:
-                continue
-            self._told.add(node)
-            gate = self.graph.fanin[node]
-            if gate is None:
-                continue
-            a, b = (_signed(one) for one in gate)
-            out = node + 1
-            self.solver.add_clause([-out, a])
-            self.solver.add_clause([-out, b])
-            self.solver.add_clause([out, -a, -b])
-            stack += [gate[0] >> 1, gate[1] >> 1]
-        return _signed(literal)
-
-    def model(self) -> Model:
-        """Return the values that satisfied the last query."""
-        return Model(self.solver.get_model(), self.graph)
-
-
 @dataclass(frozen=True)
 class Register:
     """A flip-flop of one bit.
 
     Attributes
     ----------
-    name : str
-        Of the net that it drives.
     data, output : int
         Nets.
     """
 
-    name: str
     data: int
     output: int
 
@@ -211,38 +107,21 @@ class Gates:
             self.ports[name] = [self._net(bit) for bit in port["bits"]]
             if port["direction"] == "input":
                 self.inputs.add(name)
-        names: dict[int, str] = {}
-        self.named: dict[str, int] = {}  # nets that have names of the design's own
-        for name, net in module["netnames"].items():
-            for place, bit in enumerate(net["bits"]):
-                if isinstance(bit, int) and (not net["hide_name"] or bit not in names):
-                    names[bit] = f"{name}[{place}]"
         self.registers: list[Register] = []
         unordered: dict[int, tuple[int, int]] = {}
         for cell in module["cells"].values():
             wires = {port: bits[0] for port, bits in cell["connections"].items()}
             if cell["type"] == "$_DFF_P_":
-                name = names.get(wires["Q"], "?")
-                self.registers.append(Register(name, self._net(wires["D"]), self._net(wires["Q"])))
+                self.registers.append(Register(self._net(wires["D"]), self._net(wires["Q"])))
             elif cell["type"] == "$_AND_":
                 unordered[self._net(wires["Y"])] = (self._net(wires["A"]), self._net(wires["B"]))
             elif cell["type"] == "$_NOT_":
                 unordered[self._net(wires["Y"])] = (self._net(wires["A"]), -1)
             else:
                 raise ToolError(f"unexpected cell {cell['type']}", str(path), "map it to gates")
-        for name, net in module["netnames"].items():
-            if not net["hide_name"]:
-                for place, bit in enumerate(net["bits"]):
-                    if bit in self._numbers:
-                        self.named[f"{name}[{place}]"] = self._numbers[bit]
         self.nets = len(self._numbers) + 2
         # (output, first input, second input or -1 for an inverter)
         self.gates = self._ordered(unordered)
-        self.readers: list[list[int]] = [[] for _ in range(self.nets)]
-        for place, (_, a, b) in enumerate(self.gates):
-            self.readers[a].append(place)
-            if b >= 0:
-                self.readers[b].append(place)
 
     def _net(self, bit: int | str) -> int:
         """Return the number of a net; 0 and 1 are the constants."""
@@ -275,41 +154,3 @@ class Gates:
                             raise ToolError("combinational loop", str(net), "look at the netlist")
                         stack.append(source)
         return order
-
-
-class Model:
-    """Values of all nodes in a counterexample."""
-
-    def __init__(self, model: Sequence[int], graph: Graph) -> None:
-        self._model = model
-        self._graph = graph
-        self._values: dict[int, int] = {0: 0}
-
-    def value(self, literal: int) -> int:
-        """Return the value of a literal; what the solver was not asked about is computed."""
-        stack = [literal >> 1]
-        while stack:
-            node = stack[-1]
-            if node in self._values:
-                stack.pop()
-                continue
-            gate = self._graph.fanin[node]
-            if gate is None:
-                known = node < len(self._model) and self._model[node] > 0
-                self._values[node] = int(known)
-                stack.pop()
-                continue
-            missing = [one >> 1 for one in gate if one >> 1 not in self._values]
-            if missing:
-                stack += missing
-                continue
-            a, b = gate
-            self._values[node] = (self._values[a >> 1] ^ a & 1) & (self._values[b >> 1] ^ b & 1)
-            stack.pop()
-        return self._values[literal >> 1] ^ (literal & 1)
-
-
-def _signed(literal: int) -> int:
-    """Return a literal in the solver's numbering, where node n is variable n + 1."""
-    variable = (literal >> 1) + 1
-    return -variable if literal & 1 else variable

@@ -9,15 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from model.errors import InputError, SignoffError, ToolError
+from model.errors import InputError, SignoffError
 from model.files import write_bytes_atomically
 from tb.campaigns import MUTANTS_FILE, MutationRecord, rtl_digest
-from tb.mutation_tables import planted_markdown
+from tb.mutation_tables import netlist_markdown, planted_markdown
+from tb.netlist_mutants import run_netlist_mutants
 from tb.planted_defects import DEFECTS
 from tb.planted_runs import run_planted_defects
 
 MUTANTS_FOLDER = "mutants"
-TABLE_FILE = "planted.md"
+PLANTED_TABLE = "planted.md"
+NETLIST_TABLE = "netlist.md"
 NETLIST_MUTANTS = 1200
 
 SimulatorName = Literal["icarus", "verilator"]
@@ -30,18 +32,9 @@ def _planted(folder: Path, simulator: SimulatorName, jobs: int, _seed: int) -> l
     return list(run_planted_defects(DEFECTS, folder, simulator, jobs))
 
 
-def _netlist(folder: Path, _simulator: SimulatorName, _jobs: int, seed: int) -> list[Any]:
+def _netlist(folder: Path, _simulator: SimulatorName, jobs: int, seed: int) -> list[Any]:
     """Make, play and judge mutants of netlists; Verilator plays them, whatever judges defects."""
-    try:
-        # Its solver comes with the test extra, which a sign-off does without.
-        from tb.netlist_mutants import run_netlist_mutants
-    except ModuleNotFoundError as error:
-        raise ToolError(
-            f"{error.name} is not installed, which netlist mutants need",
-            "netlist mutants",
-            "run `make mutate`, or install it: `pip install -e '.[test]'`",
-        ) from None
-    return list(run_netlist_mutants(folder / "netlist", seed, NETLIST_MUTANTS, print))
+    return list(run_netlist_mutants(folder / "netlist", seed, NETLIST_MUTANTS, print, jobs=jobs))
 
 
 # Each fills the list of its name in the record.
@@ -51,7 +44,7 @@ CAMPAIGNS: dict[str, Campaign] = {"planted": _planted, "netlist": _netlist}
 def mutate(
     build: Path, only: str | None, simulator: SimulatorName, jobs: int, seed: int
 ) -> MutationRecord:
-    """Run the campaigns; write ``<build>/mutants/mutants.json`` and a table beside it.
+    """Run the campaigns; write ``<build>/mutants/mutants.json`` and tables beside it.
 
     Parameters
     ----------
@@ -95,7 +88,11 @@ def mutate(
             results[name] = campaign(folder, simulator, jobs, seed)
     record = MutationRecord(rtl_sha256=digest, seed=seed, **results)
     record.save(path)
-    write_bytes_atomically(folder / TABLE_FILE, planted_markdown(record.planted).encode())
+    for name, text in (
+        (PLANTED_TABLE, planted_markdown(record.planted)),
+        (NETLIST_TABLE, netlist_markdown(record.netlist)),
+    ):
+        write_bytes_atomically(folder / name, text.encode())
     return record
 
 

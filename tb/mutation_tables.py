@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tb.campaigns import MutationRecord, PlantedDefect
+from tb.campaigns import MutationRecord, NetlistMutant, PlantedDefect
 
 # The record has all of them.
 _SHOWN_KINDS = 5
@@ -78,6 +78,57 @@ def planted_markdown(defects: Sequence[PlantedDefect]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def score(mutants: Sequence[NetlistMutant]) -> float:
+    """Return the share of killed mutants among those that are not proved equivalent.
+
+    Parameters
+    ----------
+    mutants : sequence of NetlistMutant
+        What became of each.
+    """
+    different = [mutant for mutant in mutants if mutant.outcome != "equivalent"]
+    killed = sum(mutant.outcome == "killed" for mutant in different)
+    return killed / len(different) if different else 1.0
+
+
+def netlist_markdown(mutants: Sequence[NetlistMutant]) -> str:
+    """Return the netlist mutants as tables in Markdown: by network, by block, and each survivor.
+
+    Parameters
+    ----------
+    mutants : sequence of NetlistMutant
+        What became of each.
+    """
+    lines = []
+    for heading, key in (("network", "network"), ("block", "module")):
+        lines += [
+            f"| {heading} | mutants | killed | proved equivalent | gaps | S2 alone would notice |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+        for name in sorted({getattr(mutant, key) for mutant in mutants}):
+            own = [mutant for mutant in mutants if getattr(mutant, key) == name]
+            lines.append(_netlist_row(f"`{name}`", own))
+        lines += [_netlist_row("**all**", mutants), ""]
+    lines += ["| survivor | what was done | where | source | proof |", "|---|---|---|---|---|"]
+    for mutant in mutants:
+        if mutant.outcome != "killed":
+            proof = mutant.proof if mutant.outcome == "equivalent" else f"**gap**: {mutant.proof}"
+            lines.append(
+                f"| `{mutant.id}` | {mutant.mode} | `{mutant.place}` | {mutant.source} | {proof} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _netlist_row(name: str, mutants: Sequence[NetlistMutant]) -> str:
+    """Return what became of some mutants, as a row of a table."""
+    outcomes = [mutant.outcome for mutant in mutants]
+    counts = [outcomes.count(outcome) for outcome in ("killed", "equivalent", "gap")]
+    different = [mutant for mutant in mutants if mutant.outcome != "equivalent"]
+    noticed = sum(mutant.statistical for mutant in different)
+    share = f"{100 * noticed / len(different):.0f} %" if different else "-"
+    return f"| {name} | {len(mutants)} | {' | '.join(map(str, counts))} | {share} |"
+
+
 def _shortened(checks: Sequence[str]) -> str:
     """Return the first kinds of checks, and how many there are more."""
     kinds = kinds_of_checks(checks)
@@ -128,10 +179,13 @@ def _print_netlist(record: MutationRecord, console: Console) -> None:
             str(sum(mutant.statistical for mutant in own)),
         )
     console.print(table)
+    console.print(
+        f"netlist mutants: {score(record.netlist):.1%} of those not equivalent are killed"
+    )
     for mutant in record.netlist:
         if mutant.outcome == "gap":
             console.print(
                 f"[red]gap[/red] {mutant.id}: {mutant.mode} at {mutant.place}"
-                f" ({mutant.source or mutant.module})",
+                f" ({mutant.source or mutant.module}): {mutant.proof}",
                 soft_wrap=True,
             )

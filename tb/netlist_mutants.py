@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ToolError
+from model.files import write_bytes_atomically
 from model.forward import GoldenNetwork, layer_errors
 from model.plan import Design
 from rtl_gen.generator import TOP_MODULE, generate_rtl, hdl_sources
@@ -53,6 +54,7 @@ def run_netlist_mutants(
     mutants: int,
     say: Callable[[str], None],
     samples: Sequence[Sample] = SAMPLES,
+    jobs: int = 1,
 ) -> list[NetlistMutant]:
     """Make, play and judge netlist mutants of the sample networks.
 
@@ -68,6 +70,8 @@ def run_netlist_mutants(
         Told what is done.
     samples : sequence of Sample
         The networks.
+    jobs : int
+        How many proofs at a time.
 
     Returns
     -------
@@ -82,19 +86,17 @@ def run_netlist_mutants(
     records = []
     for number, sample in enumerate(samples):
         share = mutants * (number + 1) // len(samples) - mutants * number // len(samples)
-        records += _run_sample(folder / sample.name, sample, seed, share, say)
+        records += _run_sample(folder / sample.name, sample, seed, share, say, jobs)
     return records
 
 
-def score(records: Sequence[NetlistMutant]) -> float:
-    """Return the share of killed mutants among those that are not equivalent."""
-    outcomes = Counter(record.outcome for record in records)
-    different = outcomes["killed"] + outcomes["gap"]
-    return outcomes["killed"] / different if different else 1.0
-
-
 def _run_sample(
-    folder: Path, sample: Sample, seed: int, mutants: int, say: Callable[[str], None]
+    folder: Path,
+    sample: Sample,
+    seed: int,
+    mutants: int,
+    say: Callable[[str], None],
+    jobs: int,
 ) -> list[NetlistMutant]:
     """Make, play and judge the mutants of one network."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +109,7 @@ def _run_sample(
     say(f"{sample.name}: {mutants} mutants by Yosys")
     netlist = _netlist(folder, design, identity, mutants, seed)
     survey = _play(folder, sample, design, netlist, seed, say)
-    verdicts = _judge(folder, survey, identity, seed, say)
+    verdicts = _judge(folder, survey, identity, jobs)
     return [_record(survey, mutation, verdicts) for mutation in netlist.mutations]
 
 
@@ -199,28 +201,39 @@ def noticed_by_statistics(design: Design, counts: Sequence[int] | None) -> bool:
     return bool(np.abs(errors).max() > min(last.certificate.value, last.hoeffding.radius))
 
 
-def _judge(
-    folder: Path, survey: _Survey, identity: str, seed: int, say: Callable[[str], None]
-) -> dict[int, Verdict]:
+def _judge(folder: Path, survey: _Survey, identity: str, jobs: int) -> dict[int, Verdict]:
     """Bring survivors before the referee; verdicts are kept."""
     survivors = [m.number for m in survey.netlist.mutations if m.number not in survey.killed_by]
     journal = Journal(folder / _JOURNAL_FILE, identity + referee_digest())
     waiting = [number for number in survivors if str(number) not in journal.done]
     if waiting:
-        say(f"{survey.sample.name}: what the netlist can reach, for the referee")
         referee = Referee(survey.netlist.gates, survey.netlist.top, SELECT)
-        referee.learn(seed)
-        what = f"{survey.sample.name}: prove survivors equivalent"
-        done = len(survivors) - len(waiting)
-        for number in shown_progress(waiting, what, len(survivors), done=done):
-            verdict = referee.judge(number)
-            journal.add(str(number), [verdict.equivalent, verdict.proof])
-    return {number: Verdict(*journal.done[str(number)]) for number in survivors}
+        with ThreadPoolExecutor(jobs) as pool:
+            running = {pool.submit(referee.judge, number): number for number in waiting}
+            what = f"{survey.sample.name}: prove survivors equivalent"
+            done = len(survivors) - len(waiting)
+            try:
+                for one in shown_progress(as_completed(running), what, len(survivors), done=done):
+                    verdict = one.result()
+                    journal.add(
+                        str(running[one]), [verdict.equivalent, verdict.proof, verdict.inputs]
+                    )
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+    verdicts = {}
+    for number in survivors:
+        equivalent, proof, inputs = journal.done[str(number)]
+        if inputs:
+            shown = folder / f"gap-{number}.txt"
+            write_bytes_atomically(shown, "".join(f"{line}\n" for line in inputs).encode())
+            proof += f": {folder.name}/{shown.name}"
+        verdicts[number] = Verdict(equivalent, proof, tuple(inputs))
+    return verdicts
 
 
 def referee_digest() -> str:
     """Return the hash of what verdicts come from."""
-    return _digest("equivalence.py", "gate_graph.py", "invariants.py", "layer_frames.py")
+    return _digest("aiger.py", "equivalence.py", "gate_graph.py", "model_checker.py")
 
 
 def _digest(*names: str) -> str:
@@ -246,23 +259,3 @@ def _record(survey: _Survey, mutation: Mutation, verdicts: dict[int, Verdict]) -
         statistical=survey.statistical[number],
         proof="" if verdict is None else verdict.proof,
     )
-
-
-def table(records: Sequence[NetlistMutant]) -> str:
-    """Return the outcome by block, as a table in Markdown."""
-    blocks = sorted({record.module for record in records})
-    rows = [
-        "| block | mutants | killed | equivalent | gaps | S2 alone would notice |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for block in [*blocks, None]:
-        own = [record for record in records if block in (None, record.module)]
-        outcomes = Counter(record.outcome for record in own)
-        different = [record for record in own if record.outcome != "equivalent"]
-        noticed = sum(record.statistical for record in different)
-        share = f"{100 * noticed / len(different):.0f} %" if different else "-"
-        rows.append(
-            f"| {'all' if block is None else f'`{block}`'} | {len(own)} | {outcomes['killed']} |"
-            f" {outcomes['equivalent']} | {outcomes['gap']} | {share} |"
-        )
-    return "\n".join(rows)

@@ -32,7 +32,7 @@ class Sample:
     sizes: tuple[int, ...]
     lengths: tuple[int, ...]
     source: SourceKind
-    operand_bits: int = 3
+    operand_bits: int = 2
     signed: bool = True
     encoding: Encoding = "sign-magnitude"
     adder: Adder = "parallel-counter"
@@ -59,16 +59,18 @@ class Sample:
         return plan_design(network, list(self.lengths), self.source)
 
 
+# As small as they can be with every part in them: what is to be proved of them are statements about
+# all states that they can reach.
 SAMPLES: Sequence[Sample] = (
     # Banks that count signed products, and re-encoding by a shift.
-    Sample("dense", (4, 3, 2), (16, 8), "counter"),
+    Sample("dense", (3, 2, 2), (4, 4), "counter"),
     # A shift register for each lane, re-encoding by a division, inputs without a sign.
-    Sample("lfsr", (3, 3, 3), (12, 20), "lfsr-lane", signed=False, features_per_beat=1),
+    Sample("lfsr", (2, 2, 2), (3, 5), "lfsr-lane", signed=False, features_per_beat=1),
     # Spiking neurons behind multiplexers, a step a cycle; bipolar operands.
     Sample(
         "spiking",
-        (3, 3, 2),
-        (16, 16),
+        (2, 2, 2),
+        (4, 4),
         "counter",
         encoding="bipolar",
         adder="mux",
@@ -78,13 +80,12 @@ SAMPLES: Sequence[Sample] = (
     # Spikes that go on to the next layer as its input streams, and a step function after it.
     Sample(
         "streams",
-        (3, 3, 2),
-        (16, 16),
+        (2, 2, 2),
+        (4, 4),
         "sobol",
         signed=False,
         encoding="unipolar",
         activation="lif",
         streams=True,
-        features_per_beat=2,
     ),
 )

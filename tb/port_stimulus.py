@@ -430,6 +430,8 @@ def _counters(bench: _Bench, design: Design) -> None:
         # Both halves of a long counter are the value of a short one.
         mixed = value if value >> 32 else value | bench.noise(32) << 32
         bench.pins.preset_value = mixed if number % 2 else value
+        # Else the two halves of a counter would always be read at the same distance.
+        bench.bus = 1.0 if number % 3 else 0.6
         bench.pins.preset_load = 1
         bench.cycle()
         bench.pins.preset_load = 0
@@ -449,6 +451,7 @@ def _counters(bench: _Bench, design: Design) -> None:
             bench.reads += [CYCLES, VECTORS_IN, PACKET_ERRORS, CYCLES + 4, BUSY_CYCLES + 4]
         while bench.reads or bench.writes:
             bench.cycle()
+    bench.bus = 1.0
     bench.drain()
 
 
