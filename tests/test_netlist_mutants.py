@@ -24,7 +24,9 @@ from tb.port_model import CONTROL, CYCLES, PACKET_ERRORS, Inputs, PortModel
 from tb.port_stimulus import make_stimulus
 from tb.yosys import run_yosys
 
-TINY = Sample("tiny", (1, 1), (4,), "counter", 1, scale_exponents=(0,), features_per_beat=1)
+TINY = Sample(
+    "tiny", (1, 1), (4,), "counter", 3, operand_bits=1, scale_exponents=(0,), features_per_beat=1
+)
 
 # mutsel: 1 changes what is counted; 2 is a different form of the same; 3 differs in states that
 # cannot be reached; 4 changes data that nobody may look at; 5 holds a word with its bits swapped,
