@@ -105,7 +105,7 @@ SAMPLES: Sequence[Sample] = (
     Sample(
         "streams",
         (2, 2, 2),
-        (8, 8),
+        (6, 6),
         "sobol",
         69,
         signed=False,

@@ -382,7 +382,7 @@ def _registers(bench: _Bench, design: Design) -> None:
         # Two lowest bits of an address are ignored; addresses of nothing are neighbours of some.
         near = [1 << bit for bit in range(12)]
         other = [address ^ bit for address in (*REGISTERS, *layers) for bit in near]
-        bench.reads += [int(a) for a in bench.rng.permutation(other)[:160]]
+        bench.reads += [int(a) for a in bench.rng.permutation(other)]
         bench.drain()
         for address in bench.rng.permutation([*other, *REGISTERS])[:120]:
             bench.writes.append((int(address), bench.noise(32), bench.noise(4)))
@@ -390,6 +390,18 @@ def _registers(bench: _Bench, design: Design) -> None:
         bench.send(some_vectors(bench, 4))
         bench.cycles(400)
         bench.writes.append((CONTROL, ENABLE, 0x1))
+        bench.drain()
+    # A write to a neighbour of what can be written shows, if it hits: no enable, or no error.
+    whole = feature_beats(design.manifest, design.features[:1]).shape[1]
+    for bit in near:
+        bench.writes.append((CONTROL ^ bit, 0, 0x1))
+        bench.beats = [(bench.noise(bench.beat_bits), 0)] * whole + [(0, 1)]
+        bench.drain()
+        bench.writes.append((STATUS ^ bit, DROPPED, 0x1))
+        bench.drain()
+        bench.reads += [CONTROL, STATUS]
+        bench.drain()
+        bench.writes += [(CONTROL, ENABLE, 0x1), (STATUS, DROPPED, 0x1)]
         bench.drain()
     # Enable low: a packet that was begun is finished, none is begun.
     for offer in (1.0, 0.5):
@@ -401,7 +413,6 @@ def _registers(bench: _Bench, design: Design) -> None:
         bench.writes.append((CONTROL, ENABLE, 0x1))
         bench.drain()
     # ... at every beat of a packet, whole or too long.
-    whole = feature_beats(design.manifest, design.features[:1]).shape[1]
     for beats in range(1, 2 * whole + 2):
         bench.send(some_vectors(bench, 3))
         long = [(bench.noise(bench.beat_bits), 0)] * (whole + 1) + [(0, 1)]

@@ -216,7 +216,9 @@ def test_layout_of_any_design(seed: int) -> None:
     check_layout(render_design(random_design(rng, sizes, operand_width=1 + seed % 8)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])]
+)
 def test_layout_of_wide_layers(kind: SourceKind) -> None:
     """Many inputs, many banks of neurons, long counts."""
     network = small_network(np.random.default_rng(1), (130, 10 * BANK_NEURONS + 1, 2), vectors=2)

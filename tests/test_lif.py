@@ -236,7 +236,7 @@ def test_transfer_of_a_hard_reset_is_the_rate(
     assert {refractory + 1, refractory + 2, refractory + 3} < periods
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 127), st.integers(-128, 126), st.integers(-10, 140))
 def test_few_bits_leak_no_more_than_real_arithmetic(
     leak_shift: int, threshold: int, reset_value: int, increment: int
