@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from model.activations import activate
 from model.bias import (
+    BiasTest,
     bias_tests,
     expected_error,
     fresh_seeds,
     has_fresh_seeds,
+    two_sample_bias_tests,
     uniform_inputs,
     vectors_for,
 )
@@ -25,6 +28,7 @@ from model.counting import LayerCounter, select_width
 from model.errors import SignoffError
 from model.manifest import Layer, LfsrSource
 from model.plan import Design
+from model.spiking import CycleLayer
 from tb.checks import Check, Record, verdict_of
 from tb.simulate import Simulation, simulate_layer
 from tb.simulators import Simulator
@@ -35,6 +39,9 @@ _PILOT = 512
 _FEWEST = 64
 # Counted cycles that a simulator is asked for, for each layer.
 _CYCLES = {"verilator": 2_000_000, "icarus": 8_000}
+# Where neurons spike: vectors of the golden model for each that is played, and its most products.
+_MODELLED_SHARE = 4
+_MODELLED_PRODUCTS = 1_000_000_000
 
 
 class BiasTestRecord(Record):
@@ -63,6 +70,7 @@ class BiasRecord(Record):
     power: float
     level: float
     fresh_seeds: bool
+    modelled_vectors: int = 0  # of the golden model, where no expectation is known
     tests: list[BiasTestRecord]
 
 
@@ -108,28 +116,28 @@ def run_bias_tests(
     """
     layers, width = design.manifest.layers, design.manifest.operand_width
     layer = layers[index]
-    if layer.lif is not None:
-        return BiasRun(None, why_none="the mean of neurons that spike has no closed form")
     if index > 0 and layers[index - 1].streams:
         return BiasRun(None, why_none="its inputs are streams of the layer before")
     weights = design.parameters.weights[index]
     biases = design.parameters.biases[index]
     generator = np.random.default_rng([seed, index])
     level = LEVEL / len(layers)
-    gain = 1 if layer.select_source is None else 1 << select_width(layer.fan_in)
+    gain = (
+        1
+        if layer.select_source is None or layer.lif is not None
+        else 1 << select_width(layer.fan_in)
+    )
     one_count = gain / layer.bitstream_length
     pilot = uniform_inputs(layer, _PILOT, width, generator)
-    modelled = LayerCounter(layer, weights, biases, width).counts(pilot)
+    modelled = _golden(layer, weights, biases, width).counts(pilot)
     deviation = float(_errors(layer, weights, biases, pilot, modelled, width)[0].std(axis=0).max())
+    if layer.lif is not None:
+        # The other sample has a spread, too.
+        deviation *= math.sqrt(1 + 1 / _MODELLED_SHARE)
     asked = max(_FEWEST, vectors_for(deviation, one_count, level / 3 / layer.outputs, POWER))
     vectors = min(asked, max(_FEWEST, _CYCLES[simulator.name] // layer.bitstream_length))
     inputs = uniform_inputs(layer, vectors, width, generator)
-    seeds = None
-    if has_fresh_seeds(layer):
-        seeds = {
-            name: fresh_seeds(source, vectors, generator)
-            for name, source in lfsr_sources(layer).items()
-        }
+    seeds = _draw_seeds(layer, vectors, generator) if has_fresh_seeds(layer) else None
     try:
         run = simulate_layer(
             design, index, folder, simulator, inputs, run_name=f"bias_{index}", seeds=seeds
@@ -137,6 +145,18 @@ def run_bias_tests(
     except SignoffError as error:
         return BiasRun(None, why_none=str(error), failed=True)
     errors, sums = _errors(layer, weights, biases, inputs, run.counts[0], width)
+    tests: list[BiasTest]
+    modelled_vectors = 0
+    if layer.lif is None:
+        expected = expected_error(layer, weights, width)
+        tests = bias_tests(errors, sums, expected, level, POWER)
+    else:
+        products = layer.bitstream_length * layer.fan_in * layer.outputs
+        modelled_vectors = max(
+            _FEWEST, min(_MODELLED_SHARE * vectors, _MODELLED_PRODUCTS // products)
+        )
+        other = _modelled_errors(layer, weights, biases, modelled_vectors, width, generator)
+        tests = two_sample_bias_tests(errors, sums, *other, level, POWER)
     record = BiasRecord(
         layer=layer.name,
         vectors=vectors,
@@ -145,6 +165,7 @@ def run_bias_tests(
         power=POWER,
         level=level,
         fresh_seeds=seeds is not None,
+        modelled_vectors=modelled_vectors,
         tests=[
             BiasTestRecord(
                 name=test.name,
@@ -154,12 +175,54 @@ def run_bias_tests(
                 detectable=test.detectable,
                 where=test.where,
             )
-            for test in bias_tests(
-                errors, sums, expected_error(layer, weights, width), level, POWER
-            )
+            for test in tests
         ],
     )
     return BiasRun(record, run)
+
+
+def _draw_seeds(
+    layer: Layer, vectors: int, generator: np.random.Generator
+) -> dict[str, NDArray[np.int64]]:
+    """Draw the states that a layer's registers start from, for each vector."""
+    return {
+        name: fresh_seeds(source, vectors, generator)
+        for name, source in lfsr_sources(layer).items()
+    }
+
+
+def _golden(
+    layer: Layer, weights: NDArray[np.integer], biases: NDArray[np.integer], operand_width: int
+) -> LayerCounter | CycleLayer:
+    """Return the golden model of a layer."""
+    kind = LayerCounter if layer.lif is None else CycleLayer
+    return kind(layer, weights, biases, operand_width)
+
+
+def _modelled_errors(
+    layer: Layer,
+    weights: NDArray[np.integer],
+    biases: NDArray[np.integer],
+    vectors: int,
+    operand_width: int,
+    generator: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return errors and sums of the golden model, on vectors and seeds that are drawn for it."""
+    inputs = uniform_inputs(layer, vectors, operand_width, generator)
+    if not has_fresh_seeds(layer):
+        counts = _golden(layer, weights, biases, operand_width).counts(inputs)
+        return _errors(layer, weights, biases, inputs, counts, operand_width)
+    registers = lfsr_sources(layer)
+    seeds = _draw_seeds(layer, vectors, generator)
+    counts = np.empty((vectors, layer.outputs), dtype=np.int64)
+    for vector in range(vectors):
+        update = {
+            f"{name}_source": source.model_copy(update={"seeds": seeds[name][vector].tolist()})
+            for name, source in registers.items()
+        }
+        seeded = _golden(layer.model_copy(update=update), weights, biases, operand_width)
+        counts[vector] = seeded.counts(inputs[vector : vector + 1])[0]
+    return _errors(layer, weights, biases, inputs, counts, operand_width)
 
 
 def lfsr_sources(layer: Layer) -> dict[str, LfsrSource]:
@@ -176,9 +239,14 @@ def bias_check(layer: Layer, run: BiasRun) -> Check:
     record = run.record
     bad = [test for test in record.tests if not test.held]
     drawn = "inputs and seeds" if record.fresh_seeds else "inputs"
+    against = (
+        f", against {record.modelled_vectors:,} others of the golden model"
+        if record.modelled_vectors
+        else ""
+    )
     detail = (
-        f"{record.vectors} vectors of random {drawn}; with probability {record.power:g} they"
-        " find a bias of "
+        f"{record.vectors} vectors of random {drawn}{against}; with probability"
+        f" {record.power:g} they find a bias of "
         + ", ".join(f"{test.detectable:.2g} in {test.name}" for test in record.tests)
     )
     if record.vectors < record.vectors_asked:
@@ -203,7 +271,10 @@ def _errors(
     counts: NDArray[np.int64],
     operand_width: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the errors of the weighted sums, and the sums without bias."""
+    """Return the errors of the weighted sums, or of the rates, and the sums without bias."""
     products = inputs.astype(np.int64) @ weights.astype(np.int64).T
     sums = products / math.ldexp(1.0, 2 * operand_width)
+    if layer.lif is not None:
+        rates = activate(layer, sums + biases / layer.lif.gain)
+        return counts / layer.bitstream_length - rates, sums
     return (counts - biases) / layer.bitstream_length - sums, sums

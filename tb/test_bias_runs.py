@@ -83,3 +83,28 @@ def test_a_biased_layer_is_found(simulator: str, tmp_path: Path) -> None:
     assert check.verdict == "FAIL"
     assert "bias" in check.detail
     assert "p = " in check.detail
+
+
+@pytest.mark.parametrize("source", ["counter", "lfsr"])
+@pytest.mark.parametrize("simulator", ["icarus"])
+def test_a_biased_neuron_is_found(simulator: str, source: SourceKind, tmp_path: Path) -> None:
+    network = sample_network((3, 2, 2), np.random.default_rng(4), activation="lif")
+    design = plan_design(network, [16, 16], source)
+    save_design(design, tmp_path)
+    generate_rtl(design, tmp_path / RTL_FOLDER)
+    layer = design.manifest.layers[0]
+    found = run_bias_tests(design, 0, tmp_path, find_simulator(simulator), 1)
+    assert bias_check(layer, found).verdict == "PASS"
+    assert found.record is not None
+    assert found.record.fresh_seeds == (source == "lfsr")
+    assert found.record.modelled_vectors >= 4 * 64
+    assert "others of the golden model" in bias_check(layer, found).detail
+    path = tmp_path / RTL_FOLDER / "certibit_layer_0.v"
+    text = path.read_text()
+    threshold = f".Threshold({layer.lif.threshold})" if layer.lif else ""
+    assert text.count(threshold) == 1
+    lower = f".Threshold({layer.lif.threshold * 3 // 4})" if layer.lif else ""
+    path.write_text(text.replace(threshold, lower))
+    check = bias_check(layer, run_bias_tests(design, 0, tmp_path, find_simulator(simulator), 1))
+    assert check.verdict == "FAIL"
+    assert "p = " in check.detail

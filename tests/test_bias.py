@@ -15,6 +15,7 @@ from model.bias import (
     expected_error,
     fresh_seeds,
     has_fresh_seeds,
+    two_sample_bias_tests,
     uniform_inputs,
     vectors_for,
 )
@@ -176,3 +177,56 @@ def test_fresh_seeds_are_states_that_a_register_can_have() -> None:
     assert seeds.min() >= 1
     assert seeds.max() < 1 << layer.x_source.width
     assert len(np.unique(seeds)) > 980
+
+
+def two_samples(
+    seed: int, vectors: int = 200
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Errors and sums of which nothing is known but that both samples are alike."""
+    generator = np.random.default_rng(seed)
+    parts = []
+    for size in (vectors, 4 * vectors):
+        sums = generator.uniform(-1, 1, (size, 3))
+        errors = 0.3 + 0.2 * sums + generator.normal(0, 0.1, (size, 3)) * (1 + sums)
+        parts += [errors, sums]
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def test_two_samples_of_the_same_are_rarely_suspected() -> None:
+    found = [
+        test.held
+        for seed in range(200)
+        for test in two_sample_bias_tests(*two_samples(seed), 0.05, 0.9)
+    ]
+    # As above: 10 of 600 expected, 22 with probability below 1e-3.
+    assert 0 < found.count(False) <= 22
+
+
+def test_two_samples_find_what_they_say_they_find() -> None:
+    seen = {"vector means": 0, "slope": 0}
+    runs = 200
+    for seed in range(runs):
+        errors, sums, others, other_sums = two_samples(seed)
+        tests = two_sample_bias_tests(errors, sums, others, other_sums, LEVEL, POWER)
+        whole, outputs, slope = tests
+        shifted = errors + whole.detectable
+        biased = two_sample_bias_tests(shifted, sums, others, other_sums, LEVEL, POWER)
+        seen["vector means"] += not biased[0].held
+        sloped = errors + slope.detectable / float((sums**2).mean()) * sums
+        biased = two_sample_bias_tests(sloped, sums, others, other_sums, LEVEL, POWER)
+        seen["slope"] += not biased[2].held
+        if seed == 0:
+            errors[:, 2] += 1.5 * outputs.detectable
+            named = two_sample_bias_tests(errors, sums, others, other_sums, LEVEL, POWER)[1]
+            assert not named.held
+            assert named.where == "neuron 2"
+    # Nine tenths, less or more by three standard deviations (.064).
+    assert 0.83 < seen["vector means"] / runs < 0.965
+    assert 0.75 < seen["slope"] / runs < 0.965
+
+
+def test_two_samples_without_spread_show_every_bias() -> None:
+    errors, sums = np.zeros((20, 2)), np.ones((20, 2))
+    assert all(t.held for t in two_sample_bias_tests(errors, sums, errors, sums, LEVEL, POWER))
+    biased = two_sample_bias_tests(errors + 1e-6, sums, errors, sums, LEVEL, POWER)
+    assert not biased[0].held
