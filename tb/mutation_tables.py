@@ -71,10 +71,15 @@ def planted_markdown(defects: Sequence[PlantedDefect]) -> str:
         killed = sum(bool(defect.killed_by) for defect in own)
         seen = sum(bool(defect.statistical) for defect in own)
         lines.append(f"| {name} | {len(own)} | {killed} | {seen} |")
-    lines += ["", "| defect | what was done | network | killed by |", "|---|---|---|---|"]
+    lines += [
+        "",
+        "| defect | what was done | network | statistics | killed by |",
+        "|---|---|---|---|---|",
+    ]
     for defect in defects:
         kinds = _shortened(defect.killed_by) or "**nothing**"
-        lines.append(f"| `{defect.id}` | {defect.title} | {defect.network} | {kinds} |")
+        alone = "seen" if defect.statistical else "-"
+        lines.append(f"| `{defect.id}` | {defect.title} | {defect.network} | {alone} | {kinds} |")
     return "\n".join(lines) + "\n"
 
 

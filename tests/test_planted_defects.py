@@ -345,7 +345,10 @@ def test_markdown_counts_what_it_lists() -> None:
     unseen = seen.model_copy(update={"id": "b", "killed_by": [], "statistical": []})
     text = planted_markdown([seen, unseen, seen.model_copy(update={"file": "hdl/b.v"})])
     assert "| `hdl/a.v` | 2 | 1 | 1 |\n| `hdl/b.v` | 1 | 1 | 1 |\n| **all** | 3 | 2 | 2 |" in text
-    assert "| `a` | t | n | S1-counts, S2-hoeffding |\n| `b` | t | n | **nothing** |" in text
+    assert (
+        "| `a` | t | n | seen | S1-counts, S2-hoeffding |\n| `b` | t | n | - | **nothing** |"
+        in text
+    )
 
 
 def test_kinds_of_checks_drop_layers_and_runs() -> None:
