@@ -31,6 +31,7 @@ from tb.fault_simulation import Job, Outcome, read_outcomes
 from tb.sample_networks import sample_network
 from tb.simulate import RTL_FOLDER
 from tb.simulators import find_simulator
+from tb.stage import NORMALISED
 
 pytestmark = pytest.mark.slow
 
@@ -232,6 +233,8 @@ def test_campaign_is_taken_up_again(
     for outcome in record.outcomes:
         found = outcome.masked + outcome.detected + outcome.silent + outcome.hung
         assert found == outcome.injected
+    # It has what stage V3 asks of a campaign.
+    assert {(curve.design, curve.normalisation) for curve in record.curves} == NORMALISED
     # A second call plays nothing but the check without faults.
     monkeypatch.setattr("tb.fault_campaign.play_rate", None)
     monkeypatch.setattr("tb.fault_campaign.play_singles", None)

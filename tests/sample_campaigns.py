@@ -117,10 +117,10 @@ def fault_record(network: str, manifest_sha256: str) -> FaultRecord:
     curves = []
     places = {"stochastic": ("streams", "counters"), "binary": ("operands", "accumulators")}
     designs: tuple[Literal["stochastic", "binary"], ...] = ("stochastic", "binary")
-    rules: tuple[Literal["per cycle", "per inference"], ...] = ("per cycle", "per inference")
+    both: tuple[Literal["per cycle", "per inference"], ...] = ("per cycle", "per inference")
     for design in designs:
         for place_number, place in enumerate(places[design]):
-            for rule in rules:
+            for rule in both if design == "binary" else both[:1]:
                 weak = (4 if design == "binary" else 1) * (1 + 5 * place_number)
                 points = []
                 for rate in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1):
