@@ -55,6 +55,7 @@ _GROUPS = {
     "S3": "S3: bias",
     "S4": "S4: number sources",
     "streams": "Internal streams, cycle by cycle",
+    "attribution": "Where errors come from",
     "simulators": "Simulators and repeatability",
     "repeatability": "Simulators and repeatability",
     "protocol": "Protocols",

@@ -28,6 +28,7 @@ from model.source_choice import SourceKind
 from tb.bias_runs import BiasRecord, BiasRun, BiasTestRecord
 from tb.checks import Check
 from tb.protocol_checks import PROTOCOL_CHECKS
+from tb.report import _GROUPS, _groups
 from tb.runner import TestOutcome
 from tb.signoff import Inside, Signoff, WitnessRun, save_signoff, sign_off, witness_errors
 from tb.simulate import ProtocolRun, Simulation
@@ -289,6 +290,11 @@ def test_ids_of_the_checks(evidence: Evidence) -> None:
         "bench-witness_1-verilator",
         "bench-network-icarus",
     ]
+
+
+def test_the_page_has_a_heading_for_every_kind_of_check(evidence: Evidence) -> None:
+    shown = _groups([check.model_dump() for check in evidence.judge().checks])
+    assert {title for title, _ in shown} <= set(_GROUPS.values())
 
 
 def test_the_numbers_of_the_report(evidence: Evidence) -> None:
