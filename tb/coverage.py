@@ -402,17 +402,16 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         Where.
     """
     record = verdict.record
-    files = Table(title="Code coverage", title_justify="left")
+    files = Table(title="Code coverage", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in ("file", "lines", "excluded", "toggles", "excluded"):
-        files.add_column(name, justify="left" if name == "file" else "right")
+        files.add_column(name, justify="left" if name == "file" else "right", no_wrap=True)
     lines = {file.file: file for file in record.lines}
     for toggles in record.toggles:
         files.add_row(toggles.file, *_share(lines.get(toggles.file)), *_share(toggles))
-    files.add_section()
     files.add_row("all", *_share(_sum(record.lines)), *_share(_sum(record.toggles)))
-    plan = Table(title="Testplan", title_justify="left")
+    plan = Table(title="Testplan", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in ("goal", "stage", "bins", "tests", "what"):
-        plan.add_column(name, justify="right" if name == "bins" else "left")
+        plan.add_column(name, justify="right" if name == "bins" else "left", no_wrap=name != "what")
     for goal in record.plan:
         plan.add_row(
             goal.id,
