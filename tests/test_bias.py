@@ -15,9 +15,10 @@ from model.bias import (
     expected_error,
     fresh_seeds,
     has_fresh_seeds,
-    two_sample_bias_tests,
+    paired_bias_test,
     uniform_inputs,
     vectors_for,
+    vectors_to_see,
 )
 from model.counting import LayerCounter
 from model.manifest import Layer, LfsrSource
@@ -179,54 +180,35 @@ def test_fresh_seeds_are_states_that_a_register_can_have() -> None:
     assert len(np.unique(seeds)) > 980
 
 
-def two_samples(
-    seed: int, vectors: int = 200
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Errors and sums of which nothing is known but that both samples are alike."""
-    generator = np.random.default_rng(seed)
-    parts = []
-    for size in (vectors, 4 * vectors):
-        sums = generator.uniform(-1, 1, (size, 3))
-        errors = 0.3 + 0.2 * sums + generator.normal(0, 0.1, (size, 3)) * (1 + sums)
-        parts += [errors, sums]
-    return parts[0], parts[1], parts[2], parts[3]
+def test_paired_counts_that_agree_are_never_suspected() -> None:
+    counts = np.random.default_rng(1).integers(0, 9, (230, 3))
+    test = paired_bias_test(counts, counts, 16, LEVEL, POWER)
+    assert test.held
+    assert test.found == 0
+    # 230 vectors show what a hundredth of them shows with probability .9.
+    assert vectors_to_see(0.01, 0.9) == 230
+    assert test.detectable == pytest.approx(0.01 / 16, rel=0.01)
 
 
-def test_two_samples_of_the_same_are_rarely_suspected() -> None:
-    found = [
-        test.held
-        for seed in range(200)
-        for test in two_sample_bias_tests(*two_samples(seed), 0.05, 0.9)
-    ]
-    # As above: 10 of 600 expected, 22 with probability below 1e-3.
-    assert 0 < found.count(False) <= 22
+def test_paired_counts_show_a_rare_defect_as_often_as_is_said() -> None:
+    generator = np.random.default_rng(2)
+    counts = np.zeros((230, 2), dtype=np.int64)
+    seen = 0
+    for _ in range(1000):
+        wrong = counts.copy()
+        wrong[:, 1] += generator.random(230) < 0.01
+        seen += not paired_bias_test(wrong, counts, 16, LEVEL, POWER).held
+    assert 0.87 < seen / 1000 < 0.93  # three standard deviations are .028
 
 
-def test_two_samples_find_what_they_say_they_find() -> None:
-    seen = {"vector means": 0, "slope": 0}
-    runs = 200
-    for seed in range(runs):
-        errors, sums, others, other_sums = two_samples(seed)
-        tests = two_sample_bias_tests(errors, sums, others, other_sums, LEVEL, POWER)
-        whole, outputs, slope = tests
-        shifted = errors + whole.detectable
-        biased = two_sample_bias_tests(shifted, sums, others, other_sums, LEVEL, POWER)
-        seen["vector means"] += not biased[0].held
-        sloped = errors + slope.detectable / float((sums**2).mean()) * sums
-        biased = two_sample_bias_tests(sloped, sums, others, other_sums, LEVEL, POWER)
-        seen["slope"] += not biased[2].held
-        if seed == 0:
-            errors[:, 2] += 1.5 * outputs.detectable
-            named = two_sample_bias_tests(errors, sums, others, other_sums, LEVEL, POWER)[1]
-            assert not named.held
-            assert named.where == "neuron 2"
-    # Nine tenths, less or more by three standard deviations (.064).
-    assert 0.83 < seen["vector means"] / runs < 0.965
-    assert 0.75 < seen["slope"] / runs < 0.965
-
-
-def test_two_samples_without_spread_show_every_bias() -> None:
-    errors, sums = np.zeros((20, 2)), np.ones((20, 2))
-    assert all(t.held for t in two_sample_bias_tests(errors, sums, errors, sums, LEVEL, POWER))
-    biased = two_sample_bias_tests(errors + 1e-6, sums, errors, sums, LEVEL, POWER)
-    assert not biased[0].held
+def test_paired_counts_name_the_output_even_where_its_mean_is_right() -> None:
+    counts = np.zeros((10, 3), dtype=np.int64)
+    wrong = counts.copy()
+    wrong[:2, 1] = 1, -1
+    test = paired_bias_test(wrong, counts, 16, LEVEL, POWER)
+    assert not test.held
+    assert test.where == "neuron 1"
+    wrong[:, 2] = 4
+    test = paired_bias_test(wrong, counts, 16, LEVEL, POWER)
+    assert test.where == "neuron 2"
+    assert test.found == 4 / 16

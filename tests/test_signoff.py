@@ -177,6 +177,7 @@ def fabricate_inside(design: Design) -> Inside:
                 power=0.9,
                 level=1e-3,
                 fresh_seeds=False,
+                paired=False,
                 tests=[
                     BiasTestRecord(
                         name="vector means",
