@@ -45,7 +45,7 @@ quick: setup .venv/.test-stamp ## the tests that need no Verilator build and no 
 	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not verilator and not lint" $(PYTEST)
 
 .PHONY: lint
-lint: static ## ruff, mypy, and the linters of the Verilog sources
+lint: static abc ## ruff, mypy, and the linters of the Verilog sources
 	@$(BIN)/python -m pytest -m lint $(PYTEST)
 
 SOURCES := $(wildcard model rtl_gen tb tests networks benchmarks)
@@ -217,8 +217,7 @@ chromium:
 # The model checker that proves mutants equivalent; Yosys' own copy does as well.
 .PHONY: abc
 abc:
-	@command -v yosys-abc >/dev/null && exit 0; command -v abc >/dev/null && exit 0; \
-	  $(MAKE) --no-print-directory berkeley-abc
+	@command -v yosys-abc >/dev/null || $(MAKE) --no-print-directory berkeley-abc
 .PHONY: berkeley-abc
 berkeley-abc:
 	$(call BY_APT,berkeley-abc,berkeley-abc,ABC,is missing)

@@ -119,7 +119,7 @@ class NetlistMutant(CampaignRecord):
     statistical : bool
         Whether S2 and S3 alone would have noticed.
     proof : str
-        How equivalence was shown; empty otherwise.
+        How equivalence was shown; of a gap, where it differs, if that is known; else empty.
     """
 
     id: str

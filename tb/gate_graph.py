@@ -96,9 +96,17 @@ class Gates:
         Yosys' JSON with cells ``$_AND_``, ``$_NOT_`` and ``$_DFF_P_``.
     top : str
         The module.
+    clock : str
+        The port that clocks every register, and nothing else.
+
+    Raises
+    ------
+    ToolError
+        If it holds anything else: other cells, undefined or undriven bits, a register on another
+        clock, a clock that is read as data, a port that is neither input nor output, a loop.
     """
 
-    def __init__(self, path: Path, top: str) -> None:
+    def __init__(self, path: Path, top: str, clock: str) -> None:
         module: dict[str, Any] = json.loads(path.read_text())["modules"][top]
         self.ports: dict[str, list[int]] = {}
         self.inputs: set[str] = set()
@@ -107,11 +115,16 @@ class Gates:
             self.ports[name] = [self._net(bit) for bit in port["bits"]]
             if port["direction"] == "input":
                 self.inputs.add(name)
+            elif port["direction"] != "output":
+                raise ToolError(f"port {name} goes both ways", str(path), "give it one direction")
+        self._path = path
         self.registers: list[Register] = []
         unordered: dict[int, tuple[int, int]] = {}
         for cell in module["cells"].values():
             wires = {port: bits[0] for port, bits in cell["connections"].items()}
             if cell["type"] == "$_DFF_P_":
+                if [self._net(wires["C"])] != self.ports.get(clock):
+                    raise ToolError("a register has another clock", str(path), f"use {clock}")
                 self.registers.append(Register(self._net(wires["D"]), self._net(wires["Q"])))
             elif cell["type"] == "$_AND_":
                 unordered[self._net(wires["Y"])] = (self._net(wires["A"]), self._net(wires["B"]))
@@ -122,6 +135,24 @@ class Gates:
         self.nets = len(self._numbers) + 2
         # (output, first input, second input or -1 for an inverter)
         self.gates = self._ordered(unordered)
+        self._check_drivers(clock)
+
+    def _check_drivers(self, clock: str) -> None:
+        """Refuse nets that nothing drives, and clocks that are read."""
+        driven = {0, 1} | {out for out, _, _ in self.gates}
+        driven |= {register.output for register in self.registers}
+        for name in self.inputs - {clock}:
+            driven |= set(self.ports[name])
+        read = {net for _, a, b in self.gates for net in (a, b) if net >= 0}
+        read |= {register.data for register in self.registers}
+        for name in self.ports.keys() - self.inputs:
+            read |= set(self.ports[name])
+        if not read <= driven:
+            raise ToolError(
+                f"{len(read - driven)} nets are read that nothing but {clock} may drive",
+                str(self._path),
+                "look at the netlist",
+            )
 
     def _net(self, bit: int | str) -> int:
         """Return the number of a net; 0 and 1 are the constants."""

@@ -17,8 +17,14 @@ from pathlib import Path
 
 from model.errors import ToolError
 
-# Debian's name, that of Yosys' own copy, and ABC's.
-_NAMES = ("berkeley-abc", "yosys-abc", "abc")
+# Debian's name, and that of Yosys' own copy.
+_NAMES = ("berkeley-abc", "yosys-abc")
+# Signal correspondence knows no limit of its own.
+_SECONDS_BEFORE = 300
+_PROVED = re.compile(r"^Property proved\.", re.MULTILINE)
+# What ABC says after it has checked its own proof.
+_VERIFIED = re.compile(r"^Verification of invariant with \d+ clauses was successful", re.MULTILINE)
+_ASSERTED = re.compile(r"was asserted in frame (\d+)")
 _TRACE_FILE = "trace.txt"
 
 
@@ -68,7 +74,8 @@ def never_high(circuit: Path, inputs: int, seconds: int) -> Answer:
     inputs : int
         How many inputs it has.
     seconds : int
-        How long to try.
+        How long property directed reachability may try; before it, signal correspondence has five
+        minutes.
 
     Raises
     ------
@@ -86,20 +93,31 @@ def never_high(circuit: Path, inputs: int, seconds: int) -> Answer:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=4 * seconds + 60,
+            timeout=_SECONDS_BEFORE + seconds + 10,
         )
-    except subprocess.TimeoutExpired:  # signal correspondence knows no limit
+    except subprocess.TimeoutExpired:
         return Answer(None)
-    said = done.stdout
-    if "Property proved" in said:
-        return Answer(True)
-    asserted = re.search(r"was asserted in frame (\d+)", said)
-    if asserted:
-        # The first line is the state, the last one ends with a remark.
-        trace = (folder / _TRACE_FILE).read_text().splitlines()[1:]
-        if len(trace) == int(asserted[1]) + 1:
-            return Answer(False, tuple(line[:inputs] for line in trace))
-    elif "UNDECIDED" in said:
-        return Answer(None)
-    last = (said.strip() or "it said nothing").splitlines()[-1]
-    raise ToolError(f"ABC gave no answer: {last}", str(circuit), "ask it by hand")
+    answer = _read(done.stdout, folder / _TRACE_FILE, inputs)
+    if answer is None or done.returncode:
+        last = (done.stdout.strip() or "it said nothing").splitlines()[-1]
+        raise ToolError(f"ABC gave no answer: {last}", str(circuit), "ask it by hand")
+    return answer
+
+
+def _read(said: str, trace_file: Path, inputs: int) -> Answer | None:
+    """Read what ABC said; None if it is no answer, or more than one."""
+    asserted = _ASSERTED.search(said)
+    undecided = "UNDECIDED" in said
+    if _PROVED.search(said):
+        sure = _VERIFIED.search(said) and "failed" not in said and not asserted and not undecided
+        return Answer(True) if sure else None
+    if asserted is None:
+        return Answer(None) if undecided else None
+    if not trace_file.exists():
+        return None
+    # The first line is the state, the last one ends with a remark.
+    trace = tuple(line[:inputs] for line in trace_file.read_text().splitlines()[1:])
+    whole = len(trace) == int(asserted[1]) + 1 and all(
+        len(line) == inputs and set(line) <= set("01") for line in trace
+    )
+    return Answer(False, trace) if whole else None

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from model.errors import InputError, SignoffError
 from model.files import write_bytes_atomically
 from tb.campaigns import MUTANTS_FILE, MutationRecord, rtl_digest
+from tb.model_checker import model_checker
 from tb.mutation_tables import netlist_markdown, planted_markdown
 from tb.netlist_mutants import run_netlist_mutants
 from tb.planted_defects import DEFECTS
@@ -69,6 +70,8 @@ def mutate(
     ------
     InputError
         If there is no campaign of that name, or less than one job.
+    ToolError
+        If a tool is missing.
     """
     if only is not None and only not in CAMPAIGNS:
         raise InputError(
@@ -76,6 +79,8 @@ def mutate(
         )
     if jobs < 1:
         raise InputError(f"{jobs} runs at a time were asked for", "--jobs", "use 1 or more")
+    if only in (None, "netlist"):
+        model_checker()  # rather now than after an hour
     folder = build / MUTANTS_FOLDER
     path = folder / MUTANTS_FILE
     digest = rtl_digest()

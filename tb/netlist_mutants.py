@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from model.files import write_bytes_atomically
 from model.forward import GoldenNetwork, layer_errors
 from model.plan import Design
 from rtl_gen.generator import TOP_MODULE, generate_rtl, hdl_sources
-from tb.campaigns import NetlistMutant, rtl_digest
+from tb.campaigns import NetlistMutant
 from tb.equivalence import Referee, Verdict
 from tb.journal import Journal, shown_progress
 from tb.netlist import SELECT, Mutation, Netlist, load_netlist, make_netlist
@@ -34,6 +34,8 @@ from tb.yosys import version
 
 # What survives the first stimulus is played others.
 SEEDS = 4
+# Mutants that were killed, of which the referee must say so: the first ones.
+_CONTROLS = 4
 _IDENTITY_FILE = "identity.txt"
 _JOURNAL_FILE = "referee.jsonl"
 
@@ -101,19 +103,21 @@ def _run_sample(
     """Make, play and judge the mutants of one network."""
     folder.mkdir(parents=True, exist_ok=True)
     design = sample.design()
+    generated = generate_rtl(design, folder / "rtl")
+    sources = [*hdl_sources(), *generated]
     identity = hashlib.sha256(
-        json.dumps(
-            [rtl_digest(), _digest("netlist.py"), version(), repr(sample), seed, mutants]
-        ).encode()
+        json.dumps([_hash(sources), _digest("netlist.py"), version(), seed, mutants]).encode()
     ).hexdigest()
     say(f"{sample.name}: {mutants} mutants by Yosys")
-    netlist = _netlist(folder, design, identity, mutants, seed)
+    netlist = _netlist(folder, sources, identity, mutants, seed)
     survey = _play(folder, sample, design, netlist, seed, say)
     verdicts = _judge(folder, survey, identity, jobs)
     return [_record(survey, mutation, verdicts) for mutation in netlist.mutations]
 
 
-def _netlist(folder: Path, design: Design, identity: str, mutants: int, seed: int) -> Netlist:
+def _netlist(
+    folder: Path, sources: Sequence[Path], identity: str, mutants: int, seed: int
+) -> Netlist:
     """Make the netlist where it is not there."""
     place = folder / "netlist"
     told = place / _IDENTITY_FILE
@@ -121,8 +125,7 @@ def _netlist(folder: Path, design: Design, identity: str, mutants: int, seed: in
         return load_netlist(place, TOP_MODULE, mutants)
     place.mkdir(exist_ok=True)
     told.unlink(missing_ok=True)
-    generated = generate_rtl(design, folder / "rtl")
-    netlist = make_netlist([*hdl_sources(), *generated], TOP_MODULE, place, mutants, seed)
+    netlist = make_netlist(sources, TOP_MODULE, place, mutants, seed)
     told.write_text(identity)
     return netlist
 
@@ -204,24 +207,42 @@ def noticed_by_statistics(design: Design, counts: Sequence[int] | None) -> bool:
 def _judge(folder: Path, survey: _Survey, identity: str, jobs: int) -> dict[int, Verdict]:
     """Bring survivors before the referee; verdicts are kept."""
     survivors = [m.number for m in survey.netlist.mutations if m.number not in survey.killed_by]
+    controls = sorted(survey.killed_by)[:_CONTROLS]
+    wanted = [*controls, *survivors]
     journal = Journal(folder / _JOURNAL_FILE, identity + referee_digest())
-    waiting = [number for number in survivors if str(number) not in journal.done]
+    waiting = [number for number in wanted if str(number) not in journal.done]
+    late: dict[int, Verdict] = {}
     if waiting:
         referee = Referee(survey.netlist.gates, survey.netlist.top, SELECT)
-        with ThreadPoolExecutor(jobs) as pool:
-            running = {pool.submit(referee.judge, number): number for number in waiting}
-            what = f"{survey.sample.name}: prove survivors equivalent"
-            done = len(survivors) - len(waiting)
-            try:
-                for one in shown_progress(as_completed(running), what, len(survivors), done=done):
-                    verdict = one.result()
-                    journal.add(
-                        str(running[one]), [verdict.equivalent, verdict.proof, verdict.inputs]
-                    )
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        pool = ThreadPoolExecutor(jobs)
+        running = {pool.submit(referee.judge, number): number for number in waiting}
+
+        def keep(one: Future[Verdict]) -> None:
+            verdict = one.result()
+            if verdict.decided:
+                kept = [verdict.equivalent, verdict.proof, verdict.inputs]
+                journal.add(str(running.pop(one)), kept)
+            else:  # another time it may be
+                late[running.pop(one)] = verdict
+
+        what = f"{survey.sample.name}: prove survivors equivalent"
+        done = len(wanted) - len(waiting)
+        try:
+            for one in shown_progress(as_completed(list(running)), what, len(wanted), done=done):
+                keep(one)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for one in list(running):
+                if one.done() and not one.cancelled() and one.exception() is None:
+                    keep(one)
+    _check_controls(journal, controls, survey)
+    for stale in folder.glob("gap-*.txt"):
+        stale.unlink()
     verdicts = {}
     for number in survivors:
+        if number in late:
+            verdicts[number] = late[number]
+            continue
         equivalent, proof, inputs = journal.done[str(number)]
         if inputs:
             shown = folder / f"gap-{number}.txt"
@@ -231,6 +252,18 @@ def _judge(folder: Path, survey: _Survey, identity: str, jobs: int) -> dict[int,
     return verdicts
 
 
+def _check_controls(journal: Journal, controls: Sequence[int], survey: _Survey) -> None:
+    """Refuse to believe a referee who proves what a stimulus has told apart."""
+    for number in controls:
+        equivalent, proof, _ = journal.done.get(str(number), (False, "", ()))
+        if equivalent:
+            raise ToolError(
+                f"the referee proves mutant {number} equivalent, which a stimulus killed",
+                f"network {survey.sample.name}, {survey.killed_by[number]}, proof: {proof}",
+                "look at tb/equivalence.py: one of the two is wrong",
+            )
+
+
 def referee_digest() -> str:
     """Return the hash of what verdicts come from."""
     return _digest("aiger.py", "equivalence.py", "gate_graph.py", "model_checker.py")
@@ -238,7 +271,12 @@ def referee_digest() -> str:
 
 def _digest(*names: str) -> str:
     """Return the hash of modules beside this one."""
-    content = b"\0".join((Path(__file__).parent / name).read_bytes() for name in names)
+    return _hash([Path(__file__).parent / name for name in names])
+
+
+def _hash(files: Sequence[Path]) -> str:
+    """Return the hash of files."""
+    content = b"\0".join(path.read_bytes() for path in files)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -352,6 +352,19 @@ def _clear(bench: _Bench, design: Design) -> None:
         if wait % 4 == 0:
             bench.drain()
     bench.drain()
+    # ... and at every beat of a packet that is too long, which is then no longer dropped: what is
+    # left of it is a packet of its own.
+    whole = feature_beats(design.manifest, design.features[:1]).shape[1]
+    for taken in [*range(1, 3 * whole + 2), *bench.rng.integers(1, 3 * whole + 2, 6)]:
+        packet = [(bench.noise(bench.beat_bits), 0)] * (3 * whole + 1) + [(0, 1)]
+        bench.beats = packet[: int(taken)]
+        while bench.beats:
+            bench.cycle()
+        bench.writes.append((CONTROL, CLEAR | ENABLE, 0x1))
+        bench.cycles(int(bench.rng.integers(4, 9)))
+        bench.beats = packet[int(taken) :] if taken % 2 else []
+        bench.send(some_vectors(bench, 3))
+        bench.drain()
 
 
 def _reset(bench: _Bench, design: Design) -> None:
@@ -370,6 +383,16 @@ def _reset(bench: _Bench, design: Design) -> None:
         bench.reads += [STATUS, CONTROL, CYCLES, CYCLES + 4, BUSY_CYCLES, PACKET_ERRORS]
         bench.cycles(int(wait))
     bench.drain()
+    # ... and in a packet that is too long.
+    whole = feature_beats(design.manifest, design.features[:1]).shape[1]
+    for taken in range(1, 3 * whole + 2):
+        bench.beats = [(bench.noise(bench.beat_bits), 0)] * taken
+        while bench.beats:
+            bench.cycle()
+        bench.reset(1)
+        bench.cycles(int(bench.rng.integers(0, 4)))
+        bench.send(some_vectors(bench, 3))
+        bench.drain()
 
 
 def _registers(bench: _Bench, design: Design) -> None:

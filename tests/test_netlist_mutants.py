@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,9 @@ from model.errors import ToolError
 from model.forward import GoldenNetwork
 from tb.aiger import _varint, aiger
 from tb.campaigns import NetlistMutant
-from tb.equivalence import Referee
-from tb.gate_graph import FALSE, TRUE, Graph
-from tb.model_checker import Answer, model_checker
+from tb.equivalence import Referee, Verdict
+from tb.gate_graph import FALSE, TRUE, Gates, Graph
+from tb.model_checker import Answer, model_checker, never_high
 from tb.mutation_tables import netlist_markdown, score
 from tb.netlist import parse_mutation, spread, wanted_place
 from tb.netlist_mutants import noticed_by_statistics, run_netlist_mutants
@@ -96,7 +98,7 @@ def test_what_takes_too_long_is_not_proved(
     monkeypatch.setattr(tb.equivalence, "never_high", lambda *_: Answer(None))
     verdict = referee.judge(3)
     assert not verdict.equivalent
-    assert verdict.proof.startswith("not proved")
+    assert not verdict.decided
 
 
 @pytest.mark.lint
@@ -117,6 +119,95 @@ def test_without_a_model_checker_one_is_told_what_to_install(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ToolError, match="ABC was not found"):
         model_checker()
+
+
+PROOF = (
+    "Verification of invariant with 3 clauses was successful.  Time = 0.00 sec\nProperty proved."
+)
+FAILED_PROOF = PROOF.replace("was successful", "has failed")
+
+
+@pytest.mark.parametrize(
+    ("said", "trace", "status", "expected"),
+    [
+        (PROOF, None, 0, Answer(True)),
+        ("Property UNDECIDED.  Time = 9.00 sec", None, 0, Answer(None)),
+        ("Output 0 of miter was asserted in frame 1.", "00\n01\n11# DONE\n", 0, ("01", "11")),
+        # What is no answer, or an answer that nobody should believe:
+        ("", None, 0, None),
+        ("Property proved.", None, 0, None),
+        (FAILED_PROOF, None, 0, None),
+        (PROOF, None, 1, None),
+        (PROOF + "\nProperty UNDECIDED.", None, 0, None),
+        ("Output 0 of miter was asserted in frame 1.", None, 0, None),
+        ("Output 0 of miter was asserted in frame 1.", "00\n01# DONE\n", 0, None),
+        ("Output 0 of miter was asserted in frame 0.", "00\n1# DONE\n", 0, None),
+    ],
+)
+def test_only_whole_answers_of_abc_are_taken(
+    said: str,
+    trace: str | None,
+    status: int,
+    expected: Answer | tuple[str, ...] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tool = tmp_path / "bin" / "berkeley-abc"
+    tool.parent.mkdir()
+    (tmp_path / "said").write_text(said)
+    lines = ["#!/bin/sh", f"cat {tmp_path}/said"]
+    if trace is not None:
+        (tmp_path / "values").write_text(trace)
+        lines.append(f"cp {tmp_path}/values trace.txt")
+    tool.write_text("\n".join([*lines, f"exit {status}", ""]))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    folder = tmp_path / "circuit"
+    folder.mkdir()
+    if expected is None:
+        with pytest.raises(ToolError, match="ABC gave no answer"):
+            never_high(folder / "c.aig", 2, 5)
+        return
+    wanted = expected if isinstance(expected, Answer) else Answer(False, expected)
+    assert never_high(folder / "c.aig", 2, 5) == wanted
+
+
+def netlist_of(cells: dict[str, Any], **ports: Any) -> dict[str, Any]:
+    """Return a module in Yosys' JSON, with a clock, an input and an output."""
+    all_ports = {
+        "clk_i": {"direction": "input", "bits": [2]},
+        "a": {"direction": "input", "bits": [3]},
+        "y": {"direction": "output", "bits": [4]},
+        **ports,
+    }
+    return {"modules": {"t": {"ports": all_ports, "cells": cells}}}
+
+
+def gate(kind: str, **wires: int) -> dict[str, Any]:
+    return {"type": kind, "connections": {port: [net] for port, net in wires.items()}}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (netlist_of({"r": gate("$_DFF_P_", C=3, D=3, Q=4)}), "another clock"),
+        (netlist_of({"g": gate("$_AND_", A=2, B=3, Y=4)}), "nothing but clk_i"),
+        (netlist_of({"g": gate("$_AND_", A=9, B=3, Y=4)}), "nothing but clk_i"),
+        (netlist_of({"g": gate("$_XOR_", A=3, B=3, Y=4)}), "unexpected cell"),
+        (
+            netlist_of({"g": gate("$_AND_", A=3, B=4, Y=5), "h": gate("$_NOT_", A=5, Y=4)}),
+            "loop",
+        ),
+        (netlist_of({}, z={"direction": "inout", "bits": [8]}), "both ways"),
+    ],
+)
+def test_netlists_that_the_miter_would_misread_are_refused(
+    content: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "gates.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ToolError, match=words):
+        Gates(path, "t", "clk_i")
 
 
 def test_a_circuit_is_written_as_the_format_says() -> None:
@@ -263,6 +354,11 @@ def test_mutants_of_a_network_are_killed_proved_or_gaps(
     unseen = run_netlist_mutants(tmp_path, 1, 24, said.append, [TINY])
     assert {one.outcome for one in unseen} >= {"gap"}
     assert score(unseen) < 1
+    # A referee who proves everything is not believed.
+    monkeypatch.setattr(tb.netlist_mutants, "referee_digest", lambda: "another")
+    monkeypatch.setattr(Referee, "judge", lambda *_: Verdict(True, "by decree"))
+    with pytest.raises(ToolError, match="which a stimulus killed"):
+        run_netlist_mutants(tmp_path, 1, 24, said.append, [TINY])
     # The referee proves nothing that a stimulus tells apart, and finds inputs for all of it.
     assert {one.id for one in unseen if one.outcome == "equivalent"} == {
         one.id for one in records if one.outcome == "equivalent"
