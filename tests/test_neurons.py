@@ -33,6 +33,7 @@ def test_the_page_shows_what_the_golden_model_counts() -> None:
     ElementTree.fromstring(picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ["icarus"])
 def test_constant_rates_meet_the_formula_in_rtl(simulator: str, tmp_path: Path) -> None:
     """Each count is what the formula has reached after L cycles, rounded down."""
