@@ -61,7 +61,7 @@ class BiasTest:
     Attributes
     ----------
     name : str
-        What is tested: ``vector means``, ``outputs``, ``slope``, or ``each vector``.
+        What is tested: ``vector means``, ``outputs``, ``slope``, or ``any output``.
     p_value : float
         The smallest, multiplied by the number of tests of this kind; above 1 is 1.
     level : float
@@ -320,7 +320,7 @@ def paired_bias_test(
     means = differences.mean(axis=0) / bitstream_length
     worst = int(np.lexsort((np.abs(means), wrong))[-1])
     return BiasTest(
-        "each vector",
+        "any output",
         0.0 if wrong.any() else 1.0,
         level,
         float(means[worst]),
