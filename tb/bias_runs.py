@@ -121,11 +121,11 @@ def run_bias_tests(
     biases = design.parameters.biases[index]
     generator = np.random.default_rng([seed, index])
     level = LEVEL / len(layers)
-    gain = 1 if layer.select_source is None else 1 << select_width(layer.fan_in)
     if layer.lif is not None:
         bias_asked = _SHARE / layer.bitstream_length
         asked = vectors_to_see(_SHARE, POWER)
     else:
+        gain = 1 if layer.select_source is None else 1 << select_width(layer.fan_in)
         bias_asked = gain / layer.bitstream_length  # one count
         pilot = uniform_inputs(layer, _PILOT, width, generator)
         modelled = LayerCounter(layer, weights, biases, width).counts(pilot)

@@ -84,7 +84,7 @@ class PlantedDefect(CampaignRecord):
         Ids of the checks that failed; empty if it survived. ``no verdict`` if the run ended without
         one (exit code 2: a hang, unknown values).
     statistical : list of str
-        Those of S2 and S3 alone.
+        Those of S2 and S3 that hold no count to the model.
     """
 
     id: str

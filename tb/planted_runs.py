@@ -130,11 +130,28 @@ def run_planted_defects(
             file=defect.file,
             network=defect.network,
             killed_by=killed_by,
-            statistical=[check for check in killed_by if check.startswith(_STATISTICAL)],
+            statistical=statistical_checks(killed_by, defect.network),
         )
         for defect in defects
         for killed_by in [journal.done[_defect_key(defect)]]
     ]
+
+
+def statistical_checks(checks: Sequence[str], network: str) -> list[str]:
+    """Return the checks that need no count which is equal to the model's.
+
+    Those of S2 and S3, but not the S3 of neurons that spike: it holds each vector to the model.
+
+    Parameters
+    ----------
+    checks : sequence of str
+        Ids of checks.
+    network : str
+        One of `DEFECT_NETWORKS`.
+    """
+    layers = DEFECT_NETWORKS[network].network(network).description.layers
+    paired = {f"S3-bias-{layer.name}" for layer in layers if layer.activation == "lif"}
+    return [check for check in checks if check.startswith(_STATISTICAL) and check not in paired]
 
 
 class _Workshop:

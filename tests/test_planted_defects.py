@@ -25,7 +25,13 @@ from tb.defect_networks import DEFECT_NETWORKS, VECTORS
 from tb.mutation import MUTANTS_FOLDER, mutate
 from tb.mutation_tables import all_killed, kinds_of_checks, planted_markdown, print_mutation
 from tb.planted_defects import DEFECTS, Defect, Edit, plant, planted_text
-from tb.planted_runs import NO_VERDICT, REPOSITORY, failed_checks, run_planted_defects
+from tb.planted_runs import (
+    NO_VERDICT,
+    REPOSITORY,
+    failed_checks,
+    run_planted_defects,
+    statistical_checks,
+)
 from tests.builders import check_message
 
 # The classes that a list of planted defects must not be without, and who stands for them.
@@ -335,6 +341,13 @@ def test_page_has_every_defect_and_the_scores_of_its_table() -> None:
     assert rows == [defect.id for defect in DEFECTS]
     assert f"| **all** | {len(DEFECTS)} | {len(DEFECTS)} |" in page
     assert "**nothing**" not in page
+
+
+def test_what_holds_counts_to_the_model_is_no_statistics() -> None:
+    checks = ["S1-counts-layer0", "S2-certificate-layer0", "S3-bias-layer0", "S3-bias-layer1"]
+    assert statistical_checks(checks, "counter_pair") == checks[1:]
+    # Its first layer spikes.
+    assert statistical_checks(checks, "spiking_counts") == [checks[1], checks[3]]
 
 
 def test_markdown_counts_what_it_lists() -> None:
